@@ -15,12 +15,17 @@ use crate::report::sample::{Noise, Plan};
 use crate::report::table::{Line, Table};
 use crate::{CEILINGS, CLUSTER, Measure, ROWS, Row, TABLES};
 
-/// Measures the ceilings and rows whose name contains `filter`, prints them, and writes
-/// `summary.json` and `ceilings.json` into `folder`.
+/// Measures the ceilings and rows whose name contains `filter`, and `more` that another crate has,
+/// prints them, and writes `summary.json` and `ceilings.json` into `folder`.
 ///
 /// # Errors
 /// When a file cannot be written.
-pub fn run(filter: Option<&str>, quick: bool, folder: &Path) -> std::io::Result<()> {
+pub fn run(
+    filter: Option<&str>,
+    quick: bool,
+    folder: &Path,
+    more: &'static [Row],
+) -> std::io::Result<()> {
     let (millis, secs) = (Duration::from_millis, Duration::from_secs);
     let plan = match quick {
         true => Plan { rounds: 21, slice: millis(8), budget: secs(3) },
@@ -28,8 +33,8 @@ pub fn run(filter: Option<&str>, quick: bool, folder: &Path) -> std::io::Result<
     };
     let wanted = |row: &&Row| filter.is_none_or(|filter| row.name.contains(filter));
     let (load, mut noise) = (Load::now(), Noise::new());
-    let table =
-        Table::begin(CEILINGS.iter().chain(ROWS).chain(CLUSTER).chain(TABLES).map(|row| row.name));
+    let all = [CEILINGS, ROWS, CLUSTER, TABLES, more];
+    let table = Table::begin(all.into_iter().flatten().map(|row| row.name));
     let mut measured = |rows: &'static [Row]| -> Vec<Line> {
         let lines = rows.iter().filter(wanted).map(|row| {
             noise.take();
@@ -42,6 +47,7 @@ pub fn run(filter: Option<&str>, quick: bool, folder: &Path) -> std::io::Result<
     let (ceilings, mut rows) = (measured(CEILINGS), measured(ROWS));
     rows.extend(measured(CLUSTER));
     rows.extend(measured(TABLES));
+    rows.extend(measured(more));
     let met = rows.iter().filter(|line| line.met()).count();
     println!("\n{met} of {} targets met", rows.len());
     println!("noise: {noise}{}", Load::now().since(&load));

@@ -6,7 +6,6 @@
 
 mod bugs;
 mod suite;
-mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,9 +14,8 @@ use xshell::Shell;
 use self::{
     bugs::{BUGS, Bug},
     suite::{Failure, Suite},
-    tree::Tree,
 };
-use crate::{Result, steps::Steps, workspace::Workspace};
+use crate::{Result, copy::Tree, steps::Steps, workspace::Workspace};
 
 /// How many of a bug's witnesses are printed.
 const SHOWN: usize = 6;

@@ -8,7 +8,7 @@ use xshell::{Shell, cmd};
 
 use crate::{
     conformance, explore, faults, loom, model,
-    programs::{ALL, EXACT, Programs},
+    programs::{ALL, EXACT, EXTENSION, Programs},
     python, sim, spec,
     steps::Steps,
     tidy, tools,
@@ -18,6 +18,8 @@ use crate::{
 pub(crate) fn run(sh: &Shell) -> bool {
     let mut steps = Steps::default();
     let (name, value) = EXACT;
+    sh.set_var(name, value);
+    let (name, value) = EXTENSION;
     sh.set_var(name, value);
     // A run from nothing pays for what a next build would go on from, and has no next build.
     sh.set_var("CARGO_INCREMENTAL", "0");
@@ -35,7 +37,7 @@ pub(crate) fn run(sh: &Shell) -> bool {
     let programs = steps.step("programs are built", || Programs::build(sh));
     steps.command("tests", cmd!(sh, "cargo test {ALL...} --tests --no-fail-fast"));
     // They need one core each, as most of what comes next does.
-    let python = python::begin(sh, &mut steps, python::Tests::Basic);
+    let python = python::begin(sh, &mut steps, python::Tests::Basic, programs.as_ref());
     steps.step("clusters in virtual time", || sim::clusters(sh, None));
     steps.step("explore", || explore::run(sh, None));
     steps.step("models", || match model::run(sh, None, None)? {

@@ -50,6 +50,12 @@ xflags::xflags! {
         /// Train under Ray on several nodes of this machine, with processes and nodes that die.
         cmd ray {}
 
+        /// Pack what a registry would get, under the names that it has there; publishes nothing.
+        cmd publish {
+            /// Build each package from what was packed, too: minutes.
+            optional --build
+        }
+
         /// Run the sbatch file of the documents on a real Slurm of two nodes, of which one is lost.
         cmd slurm {}
 
@@ -121,7 +127,7 @@ xflags::xflags! {
 
         /// Measure the performance table; writes `bench/summary.json` in the target folder.
         cmd bench {
-            /// Only those rows whose name contains this.
+            /// Only those rows whose name contains this; `candle` for those of its adapter.
             optional filter: String
             /// Fewer and shorter measurements: under 3 minutes instead of under 15.
             optional --quick

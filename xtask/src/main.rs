@@ -12,6 +12,7 @@ mod candle;
 mod check;
 mod ci;
 mod conformance;
+mod copy;
 mod explore;
 mod faults;
 mod fix;
@@ -21,6 +22,7 @@ mod learned;
 mod loom;
 mod model;
 mod programs;
+mod publish;
 mod python;
 mod release;
 mod sim;
@@ -98,6 +100,7 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
         }
         flags::XtaskCmd::Candle(_) => return Ok(candle::run(&sh)),
         flags::XtaskCmd::Burn(_) => return burn::run(&sh),
+        flags::XtaskCmd::Publish(it) => publish::run(&sh, it.build)?,
         flags::XtaskCmd::Slurm(_) => return slurm::run(&sh),
         flags::XtaskCmd::Ray(_) => return Ok(python::alone(&sh, python::Tests::Ray)),
         flags::XtaskCmd::Spec(_) => spec::run(&sh)?,

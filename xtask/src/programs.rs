@@ -1,4 +1,5 @@
-//! The programs of the workspace, built once for every check that runs one.
+//! The programs of the workspace, and its extension of Python, built once for every check that
+//! needs one.
 //!
 //! Cargo unites the features of what one command builds, and builds a crate anew for each union.
 //! So every check asks for the same: all packages with all features, but that of candle, which has
@@ -21,8 +22,15 @@ pub(crate) const ALL: [&str; 4] = ["--workspace", "--exclude", CANDLE, "--all-fe
 /// in virtual time. Cargo keeps what is built so beside what is not.
 pub(crate) const EXACT: (&str, &str) = ("RUSTFLAGS", "--cfg tokio_unstable");
 
+/// Has PyO3 link its extension with no library of Python's, as maturin does: the interpreter that
+/// loads it has what it needs.
+pub(crate) const EXTENSION: (&str, &str) = ("PYO3_BUILD_EXTENSION_MODULE", "1");
+
 /// All programs, with where they are.
-pub(crate) struct Programs(Vec<Program>);
+pub(crate) struct Programs {
+    programs: Vec<Program>,
+    extension: Option<PathBuf>,
+}
 
 struct Program {
     example: bool,
@@ -38,7 +46,7 @@ impl Programs {
     /// # Errors
     /// When one does not build.
     pub(crate) fn build(sh: &Shell) -> Result<Self> {
-        Self::of_build(cmd!(sh, "cargo build --quiet {ALL...} --bins --examples"))
+        Self::of_build(cmd!(sh, "cargo build --quiet {ALL...} --lib --bins --examples"))
     }
 
     /// What this build makes.
@@ -51,10 +59,19 @@ impl Programs {
         Ok(Self::of(&messages))
     }
 
+    /// The extension of Python.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn extension(&self) -> Result<&Path> {
+        self.extension.as_deref().ok_or_else(|| "cargo built no extension of Python".into())
+    }
+
     /// The programs that the messages of cargo's build name.
     fn of(messages: &str) -> Self {
-        let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let program = |message: Value| {
+        let messages: Vec<Value> =
+            messages.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let program = |message: &Value| {
             let folder = Path::new(message["manifest_path"].as_str()?).parent()?.file_name()?;
             Some(Program {
                 example: message["target"]["kind"][0] == "example",
@@ -63,7 +80,9 @@ impl Programs {
                 path: message["executable"].as_str()?.into(),
             })
         };
-        Self(messages.filter_map(program).collect())
+        let mut extensions = messages.iter().filter(|it| it["target"]["kind"][0] == "cdylib");
+        let extension = extensions.find_map(|it| it["filenames"][0].as_str().map(PathBuf::from));
+        Self { programs: messages.iter().filter_map(program).collect(), extension }
     }
 
     /// A program that is no example.
@@ -71,7 +90,7 @@ impl Programs {
     /// # Errors
     /// When there is none of this name.
     pub(crate) fn named(&self, name: &str) -> Result<&Path> {
-        let found = self.0.iter().find(|it| !it.example && it.name == name);
+        let found = self.programs.iter().find(|it| !it.example && it.name == name);
         let found = found.ok_or_else(|| format!("cargo built no program `{name}`"))?;
         Ok(&found.path)
     }
@@ -81,14 +100,14 @@ impl Programs {
     /// # Errors
     /// When there is none of this name.
     pub(crate) fn example(&self, package: &str, name: &str) -> Result<&Path> {
-        let mut examples = self.0.iter().filter(|it| it.example && it.folder == package);
+        let mut examples = self.programs.iter().filter(|it| it.example && it.folder == package);
         let found = examples.find(|it| it.name == name);
         Ok(&found.ok_or_else(|| format!("cargo built no example `{package}/{name}`"))?.path)
     }
 
     /// The examples by package and name, in that order.
     pub(crate) fn examples(&self) -> Vec<(String, &Path)> {
-        let examples = self.0.iter().filter(|it| it.example);
+        let examples = self.programs.iter().filter(|it| it.example);
         let mut examples: Vec<_> =
             examples.map(|it| (format!("{}/{}", it.folder, it.name), &*it.path)).collect();
         examples.sort();
@@ -128,5 +147,13 @@ mod tests {
         assert_eq!(program, Path::new("/target/bin/sync-replicas"));
         let error = programs.named("two").expect_err("it is an example").to_string();
         assert_eq!(error, "cargo built no program `two`");
+        assert!(programs.extension().is_err());
+        let library = json!({
+            "manifest_path": "/repo/crates/python/Cargo.toml",
+            "target": {"kind": ["cdylib"], "name": "_native"},
+            "filenames": ["/target/lib_native.so"],
+        });
+        let programs = Programs::of(&library.to_string());
+        assert_eq!(programs.extension().expect("it was built"), Path::new("/target/lib_native.so"));
     }
 }

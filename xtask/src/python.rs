@@ -1,6 +1,8 @@
 //! `cargo xtask python`: the Python package, built, type-checked and tested in its own environment.
 //!
 //! The environment is below `target`, with the packages that `crates/python/requirements*.txt` pin.
+//! By itself it builds the package as its users do, with maturin; in `ci`, which has built all of
+//! the workspace, it takes the extension from there, and no crate is built twice.
 //! Invariant: where Python or its packages cannot be had, nothing fails and a line says so, but not
 //! where `CI` is set: what should be checked there is.
 
@@ -37,7 +39,7 @@ pub(crate) fn alone(sh: &Shell, tests: Tests) -> bool {
     let (name, value) = EXACT;
     sh.set_var(name, value);
     let mut steps = Steps::default();
-    if let Some(tests) = begin(sh, &mut steps, tests) {
+    if let Some(tests) = begin(sh, &mut steps, tests, None) {
         steps.join(tests);
     }
     steps.finish()
@@ -45,7 +47,12 @@ pub(crate) fn alone(sh: &Shell, tests: Tests) -> bool {
 
 /// The package's steps, or a line that says why there are none; its tests, which start processes
 /// and wait for them, run on beside other steps.
-pub(crate) fn begin(sh: &Shell, steps: &mut Steps, tests: Tests) -> Option<Beside> {
+pub(crate) fn begin(
+    sh: &Shell,
+    steps: &mut Steps,
+    tests: Tests,
+    built: Option<&Programs>,
+) -> Option<Beside> {
     let made = environment(sh, tests);
     let must = env::var_os("CI").is_some_and(|it| !it.is_empty());
     let environment = match made {
@@ -57,13 +64,16 @@ pub(crate) fn begin(sh: &Shell, steps: &mut Steps, tests: Tests) -> Option<Besid
     };
     let environment = environment?;
     // Tests of clusters start it.
-    let built = steps.step("the program of python's tests", || {
-        Ok(Programs::build(sh)?.named("sync-replicas")?.to_owned())
+    let program = steps.step("the program of python's tests", || match built {
+        Some(built) => Ok(built.named("sync-replicas")?.to_owned()),
+        None => Ok(Programs::build(sh)?.named("sync-replicas")?.to_owned()),
     });
-    let _program = sh.push_env("SYNC_REPLICAS_PROGRAM", built?);
+    let _program = sh.push_env("SYNC_REPLICAS_PROGRAM", program?);
     let python = environment.join("bin/python");
-    // With the flags of the other steps, so that crates are not built once more.
-    steps.step("python's build", || install(sh, &environment));
+    steps.step("python's build", || match built {
+        Some(built) => link(sh, &environment, built.extension()?),
+        None => install(sh, &environment),
+    });
     let _folder = sh.push_dir(PACKAGE);
     steps.command("python's types", cmd!(sh, "{python} -m mypy"));
     let native = ["sync_replicas._native", "--mypy-config-file", "pyproject.toml"];
@@ -96,6 +106,21 @@ fn install(sh: &Shell, environment: &Path) -> Result {
     let develop = cmd!(sh, "{maturin} develop --quiet");
     announce(&develop);
     Ok(develop.quiet().run()?)
+}
+
+/// Has the environment find the package where it is, with this extension: what `maturin develop`
+/// does with one that it has built.
+fn link(sh: &Shell, environment: &Path, extension: &Path) -> Result {
+    let (package, python) = (sh.current_dir().join(PACKAGE), environment.join("bin/python"));
+    sh.copy_file(extension, package.join("python/sync_replicas/_native.abi3.so"))?;
+    let packages = "import sysconfig; print(sysconfig.get_path('platlib'))";
+    let packages = PathBuf::from(cmd!(sh, "{python} -c {packages}").quiet().read()?);
+    let folder = package.join("python").display().to_string();
+    sh.write_file(packages.join("sync_replicas.pth"), folder + "\n")?;
+    let script = environment.join("bin/sync-replicas");
+    let main = "import sys\nfrom sync_replicas.__main__ import main\nsys.exit(main())\n";
+    sh.write_file(&script, format!("#!{}\n{main}", python.display()))?;
+    Ok(cmd!(sh, "chmod +x {script}").quiet().run()?)
 }
 
 /// The environment, made where it is not there, with what is to be in it.

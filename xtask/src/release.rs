@@ -12,8 +12,11 @@ use crate::{
     workspace::Workspace,
 };
 
-/// What is trained at the defaults: a name, the options, and what must come of it.
-const TRAININGS: [(&str, &[&str], &[(&str, Bound)]); 5] = [
+/// A name, the options, and what the numbers of its result must be.
+type Training = (&'static str, &'static [&'static str], &'static [(&'static str, Bound)]);
+
+/// What is trained at the defaults.
+const TRAININGS: [Training; 5] = [
     ("softmax", &["--model", "softmax"], &[("test_accuracy", Bound::AtLeast(0.94))]),
     ("mlp", &["--model", "mlp"], &[("test_accuracy", Bound::AtLeast(0.96))]),
     ("embedding", &["--model", "embedding"], &[("test_accuracy", Bound::AtLeast(0.94))]),

@@ -5,6 +5,7 @@
 
 mod layers;
 mod layout;
+mod registry;
 mod sources;
 pub(crate) mod tree;
 
@@ -26,7 +27,7 @@ pub(crate) const PILLARS: [&str; 5] =
 type Rule = fn(&Facts) -> Vec<Finding>;
 
 /// Every rule by the name under which it reports.
-const RULES: [(&str, Rule); 14] = [
+const RULES: [(&str, Rule); 17] = [
     ("pillars", layers::pillars_do_not_know_each_other),
     ("layers", layers::crates_depend_downwards),
     ("tokio", layers::tokio_only_for_its_sync_part),
@@ -37,6 +38,9 @@ const RULES: [(&str, Rule); 14] = [
     ("columns", sources::lines_fit_the_page),
     ("options", sources::options_import_no_command),
     ("manifest", layout::crates_inherit_what_is_shared),
+    ("registry", registry::packages_say_what_they_are),
+    ("shown-features", registry::features_are_shown),
+    ("packages", registry::packages_stand_alone),
     ("one-test-binary", layout::one_integration_binary_a_crate),
     ("example-names", layout::example_names_are_distinct),
     ("toolchain", layout::no_toolchain_file),

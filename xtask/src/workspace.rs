@@ -35,6 +35,10 @@ pub(crate) struct Package {
     pub(crate) turned_on: Vec<String>,
     /// Names of all packages it needs when built, directly or not, without its tests' needs.
     pub(crate) closure: BTreeSet<String>,
+    /// Whether it is made for a registry.
+    pub(crate) published: bool,
+    /// What a registry and its documentation site show of it.
+    pub(crate) shown: Shown,
     /// Its build targets: libraries, programs, tests, examples, benchmarks.
     pub(crate) targets: Vec<Target>,
 }
@@ -49,6 +53,27 @@ pub(crate) struct Dependency {
     pub(crate) optional: bool,
     /// The features asked for.
     pub(crate) features: Vec<String>,
+}
+
+/// What a registry and its documentation site show of a package.
+#[derive(Default)]
+pub(crate) struct Shown {
+    /// What it is, in a sentence.
+    pub(crate) description: Option<String>,
+    /// Where the project is at home.
+    pub(crate) homepage: Option<String>,
+    /// Where its documentation is.
+    pub(crate) documentation: Option<String>,
+    /// The page about it, relative to its folder.
+    pub(crate) readme: Option<String>,
+    /// The words under which it is found.
+    pub(crate) keywords: Vec<String>,
+    /// The shelves on which it stands.
+    pub(crate) categories: Vec<String>,
+    /// Whether it has features.
+    pub(crate) has_features: bool,
+    /// Whether the manifest says with which of them the site builds.
+    pub(crate) says_features: bool,
 }
 
 /// When a dependency is needed.
@@ -117,11 +142,30 @@ impl Package {
                 .collect::<Result<_>>()?,
             turned_on: strings(json["features"].as_object().into_iter().flat_map(|it| it.values())),
             closure: graph.closure(string(json, "id")?),
+            published: json["publish"].as_array().is_none_or(|registries| !registries.is_empty()),
+            shown: Shown::parse(json),
             targets: list(json, "targets")?
                 .iter()
                 .map(|target| Target::parse(target, root))
                 .collect::<Result<_>>()?,
         })
+    }
+}
+
+impl Shown {
+    fn parse(json: &Value) -> Shown {
+        let text = |key: &str| json[key].as_str().map(str::to_owned);
+        let site = &json["metadata"]["docs"]["rs"];
+        Shown {
+            description: text("description"),
+            homepage: text("homepage"),
+            documentation: text("documentation"),
+            readme: text("readme"),
+            keywords: strings([&json["keywords"]]),
+            categories: strings([&json["categories"]]),
+            has_features: json["features"].as_object().is_some_and(|it| !it.is_empty()),
+            says_features: site["all-features"] == true || site["features"].is_array(),
+        }
     }
 }
 

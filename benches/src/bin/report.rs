@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let flags = Report::from_env_or_exit();
-    match benches::report(flags.filter.as_deref(), flags.quick, &flags.out) {
+    match benches::report(flags.filter.as_deref(), flags.quick, &flags.out, &[]) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}: {error}", flags.out.display());

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use cluster::coordinator::{
+use cluster::driver::coordinator::{
     Answer, Commit, Contribution, Coordinator, Ticket, Times, batch_size, receipt,
 };
-use cluster::index::ServerIndex;
-use cluster::place::Caller;
+use cluster::driver::index::{ServerIndex, VariableIndex};
+use cluster::driver::place::Caller;
 use sync_replicas::driver::{Generation, LocalStep};
 use sync_replicas::engine::Settings;
 use sync_replicas::{GlobalStep, ReplicaId};
@@ -50,7 +50,7 @@ impl Committed {
             ticket,
             sequence,
             local_step: LocalStep::new(self.step),
-            variables: vec![0],
+            variables: vec![VariableIndex::new(0)],
             loss: Some(1.0),
             examples: 1,
             receipts: (0..SERVERS).map(of).fold(0, |together, one| together ^ one),

@@ -134,6 +134,7 @@ pub struct StepOverflow {
 #[error(
     "a sum of shape {got} cannot go back where {expected} is held, or was taken under other options"
 )]
+#[non_exhaustive]
 pub struct PutBackError<T> {
     /// The sum.
     pub sum: Box<T>,

@@ -25,6 +25,20 @@
 //! - [`Shared`] puts a lock and a line of waiting takes around one: [`ConditionalAccumulator`],
 //!   [`SparseConditionalAccumulator`].
 //!
+//! # What to reach for
+//!
+//! | for | use |
+//! |---|---|
+//! | an accumulator that threads or tasks share | [`ConditionalAccumulator`] |
+//! | the same of rows | [`SparseConditionalAccumulator`], fed with [`IndexedSlices`] |
+//! | one with a single owner | [`DenseAccumulator`], [`SparseAccumulator`] |
+//! | the rule alone, over sums of one's own | [`Gate`] |
+//! | gradients as they are given | [`Gradient`], [`SparseGradient`] |
+//! | what became of one | [`Applied`] |
+//! | a mean as it is taken | [`Taken`]; of many ranges, a [`SumReader`] |
+//! | another choice than the defaults | [`DenseOptions`], [`SparseOptions`] |
+//! | no allocation in a step | a [`BufferPool`] |
+//!
 //! # What it is not
 //! It starts no thread, reads no clock and needs no runtime; the blocking calls park the thread
 //! that makes them. It knows nothing of variables, optimizers or tokens. Invariant: a call that
@@ -36,6 +50,8 @@
 //! reference model with generators, to property-test your own code.
 //!
 //! Numbers such as R-3 or P-7 are the project's requirements.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod accumulator;
 mod applied;

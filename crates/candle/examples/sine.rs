@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         |net, (x, y): &(Tensor, Tensor), _pass| loss::mse(&net.forward(x)?, y),
     );
     let (variables, hooks) = (model.variables()?, Hooks::new().stop_at_step(1_000));
-    let training = SyncReplicas::new(Adam::new(0.01));
+    let training = SyncReplicas::new(Adam::new(0.03));
 
     let trained = if let Some(cluster) = Cluster::from_env(1)? {
         let (a, n) = (cluster.replicas_to_aggregate(), cluster.total_num_replicas());

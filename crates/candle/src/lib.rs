@@ -46,6 +46,8 @@
 //! | half precision, another device | [`CandleModel::dtype`], [`CandleModel::device`], [`device`] |
 //! | more than one machine | the crate `cluster`, with the same model |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod batches;
 mod copies;
 mod device;

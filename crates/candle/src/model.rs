@@ -204,10 +204,13 @@ impl<M: 'static, B, T: Float> CandleModel<M, B, T> {
         B: Examples,
     {
         let (loss, looked_up) = recorded(|| (self.settings.loss)(&built.module, batch, &pass));
-        if pass.gave_up() || work.is_superseded() {
+        if pass.gave_up() {
             return Ok(None);
         }
         let loss = loss?;
+        if work.is_superseded() {
+            return Ok(None);
+        }
         if loss.elem_count() != 1 {
             return Err(CandleError::Loss { got: loss.shape().clone() }.into());
         }

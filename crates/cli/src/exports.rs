@@ -1,6 +1,6 @@
 //! What a training's record sends elsewhere while it trains, if requested: `--trace` and `--otlp`.
 //!
-//! The same for one process and for the first server of a cluster.
+//! The same for one process and for parameter server 0 of a cluster.
 
 use sync_replicas::checkpoint::RunId;
 use sync_replicas::record::Record;

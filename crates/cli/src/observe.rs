@@ -27,7 +27,7 @@ pub(crate) use self::recent::Recent;
 pub(crate) use self::rows::rows;
 pub(crate) use self::view::View;
 
-/// The status of a training in this process, in the words of a cluster's first server.
+/// How a training in this process is, in the words of a cluster's parameter server 0.
 pub(crate) fn of_process(status: Status, record: &Record) -> ServerStatus {
     let activity = record.activity();
     let steps = &activity.step_seconds;

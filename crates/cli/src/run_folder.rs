@@ -9,6 +9,7 @@ mod folder_settings;
 mod hold;
 mod name;
 mod run_file;
+mod source;
 mod whole;
 
 use std::fs;
@@ -19,7 +20,6 @@ use sync_replicas::GlobalStep;
 use sync_replicas::checkpoint::{self, RunId};
 use sync_replicas::driver::create_private_folder;
 
-use crate::any_state::AnyState;
 use crate::config::{Config, ConfigError};
 use crate::error::Error;
 use crate::metrics;
@@ -29,6 +29,7 @@ pub use folder_settings::FolderSettings;
 use hold::Hold;
 pub use run_file::Resumed;
 use run_file::RunFile;
+use source::{Source, checkpoints, root, source};
 use whole::{unwritable, write_whole};
 
 /// The file from which a run can be repeated.
@@ -58,13 +59,6 @@ pub struct ResumePoint {
     pub step: GlobalStep,
     /// Which settings changed, in words.
     pub changed: Vec<String>,
-}
-
-/// What to go on from, before anything is made.
-struct Source {
-    place: Place,
-    path: PathBuf,
-    state: AnyState,
 }
 
 impl ResumePoint {
@@ -289,55 +283,7 @@ impl RunFolder {
     }
 }
 
-/// The checkpoint to go on from by the settings; `None` for a run that begins.
-fn source(settings: &FolderSettings) -> Result<Option<Source>, Error> {
-    let own = || {
-        let root = root(settings, None);
-        let checkpoints = checkpoints(settings, &root, RunFile::read(&root)?.as_ref());
-        let newest = checkpoint::latest(&checkpoints)?;
-        Ok::<_, Error>(newest.map(|_| Place::Run { root, checkpoints }))
-    };
-    let place = match &settings.resume {
-        Resume::Never => None,
-        Resume::From(path) => Some(Place::of(path)?),
-        Resume::IfAny => own()?,
-        Resume::OwnOr(path) => Some(own()?.map_or_else(|| Place::of(path), Ok)?),
-    };
-    let Some(place) = place else { return Ok(None) };
-    let path = match &place {
-        Place::One(path) => path.clone(),
-        folder => checkpoint::latest(folder.checkpoints())?.unwrap_or_default(),
-    };
-    let state = AnyState::read(place.checkpoints())?;
-    let at = state.global_step().get();
-    if let (Resume::From(_), Some(updates)) = (&settings.resume, settings.updates)
-        && at.unsigned_abs() >= updates
-    {
-        return Err(Error::usage(format!(
-            "nothing is left to train: the checkpoint is at update {at}, and --updates is \
-             {updates}; give a larger number"
-        )));
-    }
-    Ok(Some(Source { place, path, state }))
-}
-
-fn root(settings: &FolderSettings, source: Option<&Source>) -> PathBuf {
-    match (&settings.out, source.map(|source| &source.place)) {
-        (Some(out), _) => out.clone(),
-        (None, Some(Place::Run { root, .. })) => root.clone(),
-        (None, _) => name::fresh(&settings.name),
-    }
-}
-
-fn checkpoints(settings: &FolderSettings, root: &Path, file: Option<&RunFile>) -> PathBuf {
-    match (&settings.checkpoint_dir, file) {
-        (Some(folder), _) => folder.clone(),
-        (None, Some(file)) => file.checkpoints_of(root),
-        (None, None) => root.join(USUAL),
-    }
-}
-
-/// A run that begins refuses a folder in which another has trained.
+/// A run that begins takes no folder in which another has trained.
 fn refuse_used(settings: &FolderSettings, root: &Path, checkpoints: &Path) -> Result<(), Error> {
     if let Some(newest) = checkpoint::latest(checkpoints)? {
         let newest = newest.file_name().unwrap_or_default().to_string_lossy();

@@ -1,6 +1,6 @@
 //! `stop`: ends a cluster's training everywhere, with a checkpoint.
 //!
-//! Asks the first parameter server and does not wait for the end.
+//! Asks parameter server 0 and does not wait for the end.
 
 use std::io::Write;
 

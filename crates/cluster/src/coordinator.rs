@@ -22,7 +22,6 @@ pub use answer::{
 };
 pub use decisions::{Decision, batch_size};
 pub use leaving::{Farewell, Saves};
-#[doc(hidden)]
 pub use observed::Observed;
 pub use receipts::receipt;
 pub use step_stats::StepMade;
@@ -40,6 +39,7 @@ use sync_replicas::engine::{
     Admission, Config, Effect, Engine, FailureCounts, Grant, Positions, StartError, StopReason,
 };
 
+use crate::index::VariableIndex;
 use decisions::Decisions;
 use leaving::Leaving;
 use observed::Observations;
@@ -63,7 +63,7 @@ pub struct Coordinator {
     step_stats: StepStats,
     /// Per variable: those with a gradient, in order; a lane is a place in it. Fixed by the first
     /// contribution.
-    pattern: Option<Vec<usize>>,
+    pattern: Option<Vec<VariableIndex>>,
     /// How many variables there are.
     variables: usize,
     /// How many shards carry orders out.
@@ -267,7 +267,7 @@ impl Coordinator {
 
     /// One shard has updated a variable, or all where they are admitted together. The last one
     /// moves the step.
-    pub fn applied(&mut self, variable: Option<usize>) {
+    pub fn applied(&mut self, variable: Option<VariableIndex>) {
         let Some(lane) = self.lane_of(variable) else { return };
         let Some(left) = self.updating.get_mut(lane).filter(|left| **left > 0) else { return };
         *left -= 1;
@@ -331,7 +331,7 @@ impl Coordinator {
     }
 
     /// The lane that admits a variable's gradient.
-    fn lane_of(&self, variable: Option<usize>) -> Option<usize> {
+    fn lane_of(&self, variable: Option<VariableIndex>) -> Option<usize> {
         match (self.is_per_variable(), variable) {
             (true, Some(variable)) => {
                 self.pattern.as_ref()?.iter().position(|&known| known == variable)
@@ -342,7 +342,7 @@ impl Coordinator {
     }
 
     /// The variable of a lane, where each has its own.
-    fn variable_of(&self, lane: usize) -> Option<usize> {
+    fn variable_of(&self, lane: usize) -> Option<VariableIndex> {
         if self.is_per_variable() { self.pattern.as_ref()?.get(lane).copied() } else { None }
     }
 }

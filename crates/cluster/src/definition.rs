@@ -221,8 +221,8 @@ impl Definition {
     }
 
     /// About the bytes that a server needs: values, the two arrays that follow them, the sum, slots
-    /// and averages of its part, and contributions on their way; the first also holds the whole
-    /// state once, for checkpoints.
+    /// and averages of its part, and contributions on their way; number 0 also holds the
+    /// whole state once, for checkpoints.
     fn memory(&self, element: usize, slots: usize, limits: &Limits) -> u128 {
         let elements = |shape: &Vec<usize>| {
             shape.iter().fold(1_u128, |all, &length| all.saturating_mul(length as u128))

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 /// Kubernetes operators take 1, 2, 126 to 128 and 139 as permanent, and 130, 137, 138 and 143 as
 /// worth a restart (`restartPolicy: ExitCode`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Exit {
     /// Training is over, or the question is answered.
     Done = 0,

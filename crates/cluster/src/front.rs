@@ -159,8 +159,8 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
     /// Takes part until training is over: a parameter server serves, a worker computes.
     ///
     /// `shard` makes a replica's source of batches. Hooks run in the chief; the end and the
-    /// checkpoints that they request are the first parameter server's work, so that neither needs a
-    /// live chief.
+    /// checkpoints that they ask for are parameter server 0's work, so that neither needs a live
+    /// chief.
     ///
     /// # Errors
     /// [`ClusterError`]; its exit code says whether a restart can help.

@@ -62,29 +62,25 @@
 //! The other modules are its parts. They are public for the project's own simulations, tests and
 //! benches, are not shown, and change from version to version.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[macro_use]
 mod crash;
 
 mod batches;
-#[doc(hidden)]
-pub mod client;
-#[doc(hidden)]
-pub mod coordinator;
+mod client;
+mod coordinator;
 mod definition;
+pub mod driver;
 pub mod exit;
 mod front;
-#[doc(hidden)]
-pub mod index;
-#[doc(hidden)]
-pub mod place;
-#[doc(hidden)]
-pub mod placement;
+mod index;
+mod place;
+mod placement;
 mod proto;
 pub mod security;
-#[doc(hidden)]
-pub mod server;
-#[doc(hidden)]
-pub mod shard;
+mod server;
+mod shard;
 #[cfg(test)]
 mod simulated;
 mod socket;

@@ -53,9 +53,9 @@ fn shown(generation: &Option<Generation>) -> String {
 }
 
 impl Caller {
-    /// Whether it may take a replica's place from the connected process, at a server of this
-    /// generation that does not coordinate; of `None` once training is over, when all may come for
-    /// the last variables.
+    /// Whether it may take a replica's place from whoever is connected, at a server of this
+    /// generation other than the coordinator's; of `None` where training is over, and everybody may
+    /// come for the last variables.
     ///
     /// # Errors
     /// [`NotAdmitted`].

@@ -7,6 +7,7 @@ mod cut;
 
 use std::ops::Range;
 
+use crate::index::VariableIndex;
 use sync_replicas::Table;
 
 pub(crate) use self::cut::check_indices;
@@ -38,7 +39,7 @@ pub struct Placement {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
     /// The variable's place in the order of variables.
-    pub variable: usize,
+    pub variable: VariableIndex,
     /// The variable's name, followed by `[first..end]` when these are not all of its rows, or when
     /// the name alone could be that of a part of another variable.
     pub name: String,
@@ -95,7 +96,7 @@ impl Part {
 
 /// Some rows of a variable, placed as one.
 struct Piece {
-    variable: usize,
+    variable: VariableIndex,
     rows: Range<usize>,
     bytes: u128,
 }
@@ -142,7 +143,7 @@ impl Placement {
         for (shard, parts) in placed.iter_mut().enumerate() {
             parts.sort_by_key(|part| (part.variable, part.rows.start));
             for (position, part) in parts.iter().enumerate() {
-                places[part.variable].push((part.rows.start, (shard, position)));
+                places[part.variable.get()].push((part.rows.start, (shard, position)));
             }
         }
         let places = places.into_iter().map(|mut of: Vec<_>| {
@@ -171,7 +172,7 @@ impl Placement {
     pub fn sections(&self, shard: usize) -> Vec<Part> {
         let shards = self.shards();
         let tables = self.tables.iter().enumerate().map(|(number, table)| Part {
-            variable: self.variables.len() + number,
+            variable: VariableIndex::new(self.variables.len() + number),
             name: table.name().to_owned(),
             whole: shards == 1,
             rows: 0..0,
@@ -201,8 +202,8 @@ impl Placement {
 
     /// Where the parts of a variable are, as (shard, position among its parts), by ascending rows.
     #[must_use]
-    pub fn places(&self, variable: usize) -> &[(usize, usize)] {
-        self.places.get(variable).map_or(&[], Vec::as_slice)
+    pub fn places(&self, variable: VariableIndex) -> &[(usize, usize)] {
+        self.places.get(variable.get()).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -234,7 +235,7 @@ fn pieces(
         pieces.extend((0..count).map(|piece| {
             let rows = start(piece)..start(piece + 1);
             let bytes = row_bytes(shape).saturating_mul(rows.len() as u128);
-            Piece { variable, rows, bytes }
+            Piece { variable: VariableIndex::new(variable), rows, bytes }
         }));
     }
     pieces
@@ -253,7 +254,7 @@ fn without_rows(name: &str) -> Option<&str> {
 }
 
 fn part(variables: &[(String, Vec<usize>)], piece: &Piece) -> Part {
-    let (name, shape) = &variables[piece.variable];
+    let (name, shape) = &variables[piece.variable.get()];
     let rows = piece.rows.clone();
     let mut shape = shape.clone();
     let whole = rows.len() == row_count(&shape);

@@ -1,5 +1,5 @@
-//! A process that serves: a parameter server, with the leader in the first one, and in the others
-//! the follower that obeys it.
+//! A process that serves: a parameter server, and in number 0 the leader, in the others what obeys
+//! it.
 //!
 //! Which part knows which, downwards: `serve` and `service` the process; that its
 //! `replica_stream`s, the leader, and `link`'s ends; the leader and `link::follower_side` the
@@ -8,9 +8,7 @@
 mod bad_message;
 mod blocking;
 mod command_error;
-mod connection;
 mod counters;
-mod door;
 mod handshake;
 mod leader;
 mod link;
@@ -19,7 +17,6 @@ pub(crate) mod offline;
 mod parameter_server;
 mod process;
 mod replica_stream;
-mod secured;
 mod serve;
 mod serve_error;
 mod service;

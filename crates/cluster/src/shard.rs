@@ -54,7 +54,7 @@ pub struct Shard<T: Scalar> {
     store: ParameterStore<T>,
     /// The parts under their names.
     published: Arc<Snapshot<T>>,
-    /// The values of a step of which only some lanes are applied.
+    /// The values of a step of which some variables are updated, but not the last.
     open: Option<Variables<T>>,
     /// The contributors to the sums, by their keys.
     contributors: Vec<(u64, ReplicaId)>,
@@ -346,33 +346,6 @@ impl<T: Scalar> Shard<T> {
     /// this one: it must wait for the coordinator's decision on those.
     pub(crate) fn is_full(&self, contribution: Contribution) -> bool {
         self.staging.whole(contribution.replica) >= MOST_WHOLE && !self.is_staged(contribution)
-    }
-
-    /// Whether a contribution is staged and can be admitted as gradients of these variables: what
-    /// is committed is what came.
-    ///
-    /// # Errors
-    /// [`CommitError`]: what does not fit.
-    pub fn vet(
-        &self,
-        contribution: Contribution,
-        variables: &[usize],
-    ) -> Result<bool, CommitError> {
-        let Some(kinds) = self.staging.kinds(contribution) else { return Ok(false) };
-        let mut given = kinds.iter().copied().peekable();
-        for (position, part) in self.sections.iter().enumerate() {
-            let kind = given.next_if(|&(at, _)| at == position).map(|(_, kind)| kind);
-            let given = kind.is_some_and(|kind| kind != GradientKind::Missing);
-            if given != variables.binary_search(&part.variable).is_ok() {
-                let name = part.variable_name().to_owned();
-                return Err(match given {
-                    true => CommitError::NotCommitted { name },
-                    false => CommitError::NotSent { name },
-                });
-            }
-        }
-        self.check_kinds(kinds.into_iter())?;
-        Ok(true)
     }
 
     /// Forgets a contribution and the replica's earlier ones, none of which is staged again in this

@@ -20,6 +20,7 @@ use crate::coordinator::{
     Answer, Commit, Contribution, Decision, GivenUp, Refusal, ShardCommand, StepMade, Ticket,
     Times, Totals, Traffic,
 };
+use crate::index::VariableIndex;
 use crate::proto;
 use crate::shard::Section;
 use proto::order::Order as WireOrder;
@@ -98,6 +99,11 @@ pub(crate) fn indices(numbers: &[u64]) -> Result<Vec<usize>, WireError> {
     numbers.iter().map(index).collect()
 }
 
+/// Variables by their numbers.
+fn variables(numbers: &[u64]) -> Result<Vec<VariableIndex>, WireError> {
+    Ok(indices(numbers)?.into_iter().map(VariableIndex::new).collect())
+}
+
 /// The longest reason that is passed on to others, in bytes.
 const REASON: usize = 1000;
 
@@ -125,7 +131,7 @@ pub(crate) fn commit(commit: proto::Commit) -> Result<Commit, WireError> {
         ticket: ticket(commit.ticket)?,
         sequence: commit.sequence,
         local_step: LocalStep::new(commit.local_step),
-        variables: indices(&commit.variables)?,
+        variables: variables(&commit.variables)?,
         loss: commit.loss,
         examples: commit.examples,
         receipts: commit.receipts,
@@ -303,7 +309,7 @@ impl From<Decision> for proto::Decision {
                 counts: true,
                 key,
                 some: variables.is_some(),
-                variables: variables.into_iter().flatten().map(|it| it as u64).collect(),
+                variables: variables.into_iter().flatten().map(|it| it.get() as u64).collect(),
             },
             Decision::Discard(_) => Self { contribution, ..Self::default() },
         }
@@ -319,7 +325,7 @@ impl From<ShardCommand> for WireOrder {
             }
             ShardCommand::Apply { decided, variable, global_step, last } => {
                 Self::Apply(proto::Apply {
-                    variable: variable.map(|it| it as u64),
+                    variable: variable.map(|it| it.get() as u64),
                     global_step: global_step.get(),
                     last,
                     decided: decisions(decided),
@@ -339,7 +345,7 @@ fn decision(decision: &proto::Decision) -> Result<Decision, WireError> {
     if !decision.counts {
         return Ok(Decision::Discard(contribution));
     }
-    let variables = if decision.some { Some(indices(&decision.variables)?) } else { None };
+    let variables = if decision.some { Some(variables(&decision.variables)?) } else { None };
     Ok(Decision::Admit { contribution, key: decision.key, variables })
 }
 
@@ -350,7 +356,7 @@ pub(crate) fn command(order: &WireOrder) -> Result<Option<ShardCommand>, WireErr
         WireOrder::Apply(apply) => ShardCommand::Apply {
             decided: decisions(&apply.decided)?,
             variable: match apply.variable {
-                Some(variable) => indices(&[variable])?.pop(),
+                Some(variable) => variables(&[variable])?.pop(),
                 None => None,
             },
             global_step: GlobalStep::new(apply.global_step),

@@ -38,6 +38,8 @@
 //! It knows no optimizer: what an update does to a row is the caller's function. It reads no clock,
 //! draws no random numbers, starts no thread and needs no runtime.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod declaration;
 mod initializer;
 mod key;

@@ -4,60 +4,25 @@
 
 use std::fmt;
 
-/// A replica: 0 up to, not including, `total_num_replicas`.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    serde::Serialize,
-    serde::Deserialize,
-)]
-#[serde(transparent)]
-pub struct ReplicaId(u64);
-
-/// One life of the shared state; a restore begins the next. Messages with an older number are
-/// fenced off (P-9).
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    serde::Serialize,
-    serde::Deserialize,
-)]
-#[serde(transparent)]
-pub struct Generation(u64);
-
-/// One life of one replica: a replica that comes back is another incarnation (P-9, P-15).
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    serde::Serialize,
-    serde::Deserialize,
-)]
-#[serde(transparent)]
-pub struct Incarnation(u64);
-
 macro_rules! number {
-    ($name:ident, $label:literal) => {
+    ($(#[$doc:meta])* $name:ident, $label:literal) => {
+        $(#[$doc])*
+        #[derive(
+            Clone,
+            Copy,
+            Debug,
+            Default,
+            PartialEq,
+            Eq,
+            PartialOrd,
+            Ord,
+            Hash,
+            serde::Serialize,
+            serde::Deserialize,
+        )]
+        #[serde(transparent)]
+        pub struct $name(u64);
+
         impl $name {
             /// From its number.
             #[must_use]
@@ -92,6 +57,19 @@ macro_rules! number {
     };
 }
 
-number!(ReplicaId, "replica");
-number!(Generation, "generation");
-number!(Incarnation, "incarnation");
+number!(
+    /// A replica: 0 up to, not including, `total_num_replicas`.
+    ReplicaId,
+    "replica"
+);
+number!(
+    /// One life of the shared state; a restore begins the next. Whatever carries an older number is
+    /// fenced off (P-9).
+    Generation,
+    "generation"
+);
+number!(
+    /// One life of one replica: a replica that comes back is another incarnation (P-9, P-15).
+    Incarnation,
+    "incarnation"
+);

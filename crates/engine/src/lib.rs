@@ -48,6 +48,8 @@
 //! | it gives a sign of life | [`Engine::renew`] |
 //! | time has passed | [`Engine::tick`] |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod machine;
 
 mod admission;

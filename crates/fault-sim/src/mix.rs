@@ -12,8 +12,8 @@ use engine::{
     SummationOrder, TokenPolicy,
 };
 
-use cluster::placement::Placement;
-use cluster::shard::{Shard, ShardSettings};
+use cluster::driver::placement::Placement;
+use cluster::driver::shard::{Shard, ShardSettings};
 use ndarray::ArrayD;
 use optim::{OptimizerState, Sgd};
 

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use cluster::client::protocol::{
+use cluster::driver::client::protocol::{
     Action, ConnectionId, Departure, ProtocolSettings, PushError, PushReport, ReplicaProtocol,
     Reply, Signal, WaitError, Work,
 };
-use cluster::coordinator::{Ticket, Times};
+use cluster::driver::coordinator::{Ticket, Times};
+use cluster::driver::index::VariableIndex;
 use engine::{Grant, ReplicaId};
 use sync_replicas::driver::CancellationSource;
 use sync_replicas::{Cancellation, Snapshot};
@@ -51,8 +52,8 @@ pub(super) struct Process {
     /// Events that came while it computed.
     incoming: Vec<(ConnectionId, ToReplica)>,
     /// The gradient that is pushed: its variables, and all elements.
-    outgoing: (Vec<usize>, Vec<f64>),
-    /// The last permission, and its holder.
+    outgoing: (Vec<VariableIndex>, Vec<f64>),
+    /// The last permission, and whose it is.
     granted: Option<(Ticket, Grant)>,
     /// The push under way, as it was sent.
     pub(super) pushing: Option<Contributor>,

@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use accum_core::GlobalStep;
-use cluster::client::protocol::{Ended, Reply};
-use cluster::coordinator::{Coordinator, ShardCommand};
+use cluster::driver::client::protocol::{Ended, Reply};
+use cluster::driver::coordinator::{Coordinator, ShardCommand};
+use cluster::driver::index::VariableIndex;
 use engine::{Generation, ReplicaId, StopReason};
 use sync_replicas::checkpoint::TrainingState;
 
@@ -31,7 +32,7 @@ const TICK: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(super) struct Servers {
-    /// By index, the first one leads; `None` while it is dead.
+    /// By index, number 0 has the leader; `None` while it is dead.
     pub(super) all: Vec<Option<ParameterServer>>,
     pub(super) leader: Option<Leader>,
     /// How many processes of servers have started.
@@ -82,7 +83,7 @@ impl Servers {
         Self { all, leader: None, started: 0, begun: 0, disk: Disk::default() }
     }
 
-    /// A server's process starts; the first one's leads.
+    /// A server's process starts, that of number 0 with the leader.
     pub(super) fn start(&mut self, server: usize, stage: &mut Stage) {
         if self.all[server].is_some() {
             return;
@@ -176,7 +177,7 @@ impl Servers {
     }
 
     /// A server has done its part of an update.
-    fn applied(&mut self, variable: Option<usize>, stage: &mut Stage) {
+    fn applied(&mut self, variable: Option<VariableIndex>, stage: &mut Stage) {
         if let Some(leader) = &mut self.leader {
             leader.coordinator.at(stage.now()).applied(variable);
         }

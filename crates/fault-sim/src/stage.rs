@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::client::protocol::{ConnectError, Hello, Reply, Request};
-use cluster::coordinator::{ShardCommand, Ticket};
-use cluster::shard::{Section, ShardState};
+use cluster::driver::client::protocol::{ConnectError, Hello, Reply, Request};
+use cluster::driver::coordinator::{ShardCommand, Ticket};
+use cluster::driver::index::VariableIndex;
+use cluster::driver::shard::{Section, ShardState};
 use engine::{Engine, Generation};
 use simulator::EventQueue;
 use sync_replicas::Snapshot;
@@ -70,13 +71,13 @@ pub(super) enum Order {
         global_step: accum_core::GlobalStep,
         secret: u64,
     },
-    End(cluster::client::protocol::Ended),
+    End(cluster::driver::client::protocol::Ended),
 }
 
 /// The result of an order.
 #[derive(Clone, Debug)]
 pub(super) enum Done {
-    Applied(Option<usize>),
+    Applied(Option<VariableIndex>),
     State(u64, Box<ShardState<f64>>),
     Begun(Generation),
     /// Of no order: the server has started.

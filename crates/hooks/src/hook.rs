@@ -182,6 +182,7 @@ impl HookError {
 
 /// Which of a hook's calls an error came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HookCall {
     /// [`Hook::begin`].
     Begin,

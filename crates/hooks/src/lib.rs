@@ -55,6 +55,23 @@
 //! assert_eq!(x.take(), Some(1.0));
 //! # Ok::<(), hooks::SessionError>(())
 //! ```
+//!
+//! # What to reach for
+//!
+//! | for | use |
+//! |---|---|
+//! | steps with hooks around them | [`MonitoredSession`], over a [`Session`] |
+//! | the end at a step, or at a loss that is not finite | [`StopAtStep`], [`NanGuard`] |
+//! | reports; rates | [`Logging`]; [`StepCounter`] |
+//! | curves | [`SummarySaver`] with a [`Tracker`], such as [`TensorBoard`] |
+//! | checkpoints | [`CheckpointSaver`] with a [`Saver`] |
+//! | a value at the end | [`FinalOp`] |
+//! | a start that waits for others | [`WaitForGlobalStep`] |
+//! | a hook of one's own | [`Hook`] |
+//! | one stop for many threads | [`Coordinator`] |
+//! | a session that is restored, or initialised by the chief | [`SessionManager`] |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod error;
 

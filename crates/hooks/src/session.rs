@@ -50,6 +50,7 @@ impl<T: Session + ?Sized> Session for &mut T {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct StepReport {
     /// The global step once this step was done.
     pub global_step: i64,

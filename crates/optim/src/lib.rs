@@ -27,19 +27,26 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! - the formulas: [`Sgd`], [`Momentum`], [`Adam`], [`LazyAdam`], [`AdamW`], [`Adagrad`],
-//!   [`RmsProp`], [`Ftrl`]; other numbers for some variables: [`Groups`]; any of them as one type:
-//!   [`BuiltIn`]
-//! - their input: [`DenseGradient`], [`SparseGradient`]
-//! - slots, names, saving and restoring: [`OptimizerState`]
-//! - rows that the caller stores with their slots, such as a table's: [`RowUpdate`]
-//! - learning rates over steps, also as text: [`Schedule`]
-//! - for gradients before they are pushed: [`clip_by_value`], [`clip_by_norm`],
-//!   [`clip_by_global_norm`]
-//! - averages of chosen variables: [`ExponentialMovingAverage`]
+//! # What to reach for
+//!
+//! | for | use |
+//! |---|---|
+//! | a formula | [`Sgd`], [`Momentum`], [`Adagrad`], [`RmsProp`], [`Ftrl`] |
+//! | one with moments | [`Adam`], [`AdamW`], and [`LazyAdam`] for large tables |
+//! | other numbers for some variables | [`Groups`] |
+//! | any of them as one type | [`BuiltIn`] |
+//! | a formula of one's own | [`Optimizer`] |
+//! | what they are fed | [`DenseGradient`], [`SparseGradient`] |
+//! | slots, names, saving and restoring | [`OptimizerState`] |
+//! | rows that somebody else keeps with their slots, such as a table's | [`RowUpdate`] |
+//! | learning rates over steps, also as text | [`Schedule`] |
+//! | gradients that are too large | [`clip_by_global_norm`], [`clip_by_norm`], [`clip_by_value`] |
+//! | averages of chosen variables | [`ExponentialMovingAverage`] |
 //!
 //! Variables are `f32` or `f64`; hyper-parameters are `f64` and are rounded to the variable's type.
 //! The crate reads no clock, starts no thread and needs no runtime.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod clip;
 mod finite;

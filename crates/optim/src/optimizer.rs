@@ -186,6 +186,7 @@ impl<T: Real, O: Optimizer<T> + ?Sized> Optimizer<T> for Box<O> {
 
 /// What is the same for every tile of one step.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Step<'a> {
     /// The schedule's value at this step.
     pub learning_rate: f64,
@@ -201,6 +202,7 @@ pub struct Step<'a> {
 /// declared slots are empty, so that a kernel can take what it needs:
 /// `let [m, v, ..] = tile.slots;`.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Tile<'a, T> {
     /// The elements to update.
     pub variable: &'a mut [T],

@@ -10,6 +10,7 @@ mod built_in;
 mod ftrl;
 mod groups;
 mod lazy_adam;
+mod moments;
 mod momentum;
 mod rms_prop;
 mod sgd;

@@ -1,7 +1,7 @@
 //! From the crates' errors to Python's: one class each, with fields (`sync_replicas/_errors.py`).
 
 use cluster::ClusterError;
-use cluster::client::{PushError as ClusterPush, WaitError as ClusterWait};
+use cluster::{PushError as ClusterPush, WaitError as ClusterWait};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sync_replicas::checkpoint::CheckpointError;

@@ -17,6 +17,15 @@
 //! assert_eq!(report.gradients.accepted, 500 * 50);
 //! # Ok::<(), simulator::PlanError>(())
 //! ```
+//!
+//! | for | use |
+//! |---|---|
+//! | what a run is about, from TOML; those that come along | [`Plan::read`]; [`plans`] |
+//! | a run, and what came of it | [`simulate`], an [`Outcome`] with its [`Report`] |
+//! | random times | [`Distribution`], [`Episodes`] |
+//! | how many backups; who is slow | [`advice`] |
+//! | what is published about stragglers, recomputed | [`checks`] |
+//! | a simulation of something else | [`EventQueue`] |
 
 pub mod advice;
 pub mod checks;

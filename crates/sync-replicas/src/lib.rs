@@ -60,6 +60,8 @@
 //! | programs that come from `SyncReplicasOptimizer` | [`explicit`], call by call |
 //! | acting on the decisions in another way | [`engine`], [`store`], [`driver`] |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod builder;
 mod cores;
 mod failure;

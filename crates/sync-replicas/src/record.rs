@@ -20,7 +20,7 @@ use crate::sync::{Arc, Mutex, lock};
 
 /// The record of one training, to be read while it trains; clones are the same record.
 ///
-/// In a cluster the first parameter server's is complete, and the chief has the latest part of it
+/// In a cluster parameter server 0's is complete, and the chief has the latest part of it
 /// once training has ended.
 ///
 /// # Examples

@@ -7,6 +7,7 @@ use engine::Tally;
 
 /// What a training did.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Report {
     /// Updates that this `fit` made (P-8).
     pub updates: u64,

@@ -8,6 +8,8 @@
 //!
 //! Knows arrays, variables, tables and gradients; replicas, steps and options belong elsewhere.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod data;
 pub mod models;
 pub mod predict;

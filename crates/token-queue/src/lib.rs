@@ -5,13 +5,9 @@
 //! finishes a step and the replicas that wait for the next. It knows nothing of gradients, replicas
 //! or training.
 //!
-//! - [`TokenQueue`] is shared by cloning; callers wait in order, as tasks or as threads, and a
-//!   caller that gives up while it waits loses no token.
-//! - [`Tokens`] is the plain line of tokens, for a state machine that has one owner.
-//! - [`Token`] is the step, as its own type.
-//!
-//! It starts no thread, reads no clock and needs no runtime. A deadline is the caller's: drop the
-//! future.
+//! Callers wait in order, as tasks or as threads, and one that gives up while it waits loses no
+//! token. It starts no thread, reads no clock and needs no runtime. A deadline is the caller's:
+//! drop the future.
 //!
 //! # Examples
 //! ```
@@ -38,9 +34,24 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # What to reach for
+//!
+//! | for | use |
+//! |---|---|
+//! | a queue that is shared, by cloning | [`TokenQueue`] |
+//! | a step, as a type of its own | [`Token`] |
+//! | tokens in, once there is room | [`TokenQueue::enqueue`], [`TokenQueue::enqueue_many`] |
+//! | tokens in, at once or not at all | [`TokenQueue::try_enqueue_many`] |
+//! | tokens out, in a task | [`TokenQueue::dequeue`] |
+//! | tokens out, in a thread | [`TokenQueue::blocking_dequeue`] |
+//! | the end, with or without what is left | [`TokenQueue::close`] |
+//! | the plain line, for a state machine that has one owner | [`Tokens`] |
+//!
 //! # Features
 //! - `serde`: `Serialize` and `Deserialize` for [`Token`], as a plain number.
 //! - `test-util`: a reference model with generators, for property tests.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod token;
 mod tokens;

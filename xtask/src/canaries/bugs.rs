@@ -156,8 +156,8 @@ pub(super) const BUGS: [Bug; 13] = [
 mod tests {
     use std::{collections::BTreeSet, fs};
 
-    use super::{super::tree::replaced, BUGS};
-    use crate::root;
+    use super::BUGS;
+    use crate::{copy::replaced, root};
 
     #[test]
     fn every_bug_fits_the_code_as_it_is() {

@@ -16,8 +16,7 @@ use std::{
 use serde_json::Value;
 use xshell::{Shell, cmd};
 
-use super::tree::Tree;
-use crate::Result;
+use crate::{Result, copy::Tree};
 
 /// A test program that takes this much longer than five times what it takes without a bug waits for
 /// something that the bug took away.

@@ -32,7 +32,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     ("fault-sim", &["accum-core", "cluster", ENGINE, "optim", COMPOSITION, "simulator"]),
     ("cluster", &["accum-core", "hooks", "optim", "testing", "token-queue", COMPOSITION]),
     ("tabular", &[COMPOSITION, "testing"]),
-    (CANDLE, &["cluster", "optim", COMPOSITION, "tabular"]),
+    (CANDLE, &["benches", "cluster", "optim", COMPOSITION, "tabular"]),
     ("cli", &["hooks", "optim", COMPOSITION, "cluster", "simulator", "tabular"]),
     ("python", &["accum-core", "cli", "cluster", "hooks", "optim", "token-queue", COMPOSITION]),
     (

@@ -8,6 +8,8 @@ const METADATA: &str = r#"{
   "workspace_members": ["id-a", "id-b"],
   "packages": [
     {"id": "id-a", "name": "a", "manifest_path": "/repo/crates/a/Cargo.toml",
+     "publish": null, "description": "An a", "keywords": ["k"],
+     "metadata": {"docs": {"rs": {"all-features": true}}},
      "dependencies": [
        {"name": "near", "kind": null, "optional": true, "features": ["x", "y"]},
        {"name": "tester", "kind": "dev", "optional": false, "features": []}],
@@ -15,6 +17,7 @@ const METADATA: &str = r#"{
      "targets": [
        {"kind": ["example"], "name": "ten", "src_path": "/repo/crates/a/examples/ten.rs"}]},
     {"id": "id-b", "name": "b", "manifest_path": "/repo/b/Cargo.toml",
+     "publish": [], "metadata": null,
      "dependencies": [{"name": "near", "kind": "build", "optional": false, "features": []}],
      "targets": []},
     {"id": "id-near", "name": "near"}, {"id": "id-far", "name": "far"},
@@ -42,6 +45,17 @@ fn keeps_the_members_and_what_their_manifests_say() {
     assert_eq!(b.dependencies[0].kind, Kind::Build);
     assert_eq!(a.turned_on, ["dep:near", "near/z"]);
     assert_eq!(a.targets[0].source, "crates/a/examples/ten.rs");
+}
+
+#[test]
+fn knows_what_is_published_and_what_is_shown_of_it() {
+    let workspace = Workspace::parse(METADATA).expect("well-formed");
+    let [a, b] = &workspace.packages[..] else { panic!("two members") };
+    assert_eq!((a.published, b.published), (true, false));
+    assert_eq!(a.shown.description.as_deref(), Some("An a"));
+    assert_eq!((a.shown.homepage.as_deref(), &a.shown.keywords[..]), (None, &["k".to_owned()][..]));
+    assert_eq!((a.shown.has_features, a.shown.says_features), (true, true));
+    assert_eq!((b.shown.has_features, b.shown.says_features), (false, false));
 }
 
 #[test]

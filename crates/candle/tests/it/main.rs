@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod embeddings;
+mod pages;
 mod precision;
 mod refused;
 mod support;

@@ -57,7 +57,7 @@ struct Program {
 pub(super) struct Places {
     pub(super) ps: Vec<String>,
     pub(super) workers: Vec<String>,
-    /// The port of the first parameter server's page, if any.
+    /// Of parameter server 0's page, if there are any.
     pub(super) page: Option<SocketAddr>,
     pub(super) trace: Option<PathBuf>,
     pub(super) otlp: Option<String>,

@@ -1,5 +1,5 @@
-//! The progress of a launched program's training, as its first parameter server reports it: the
-//! program's own chief may report nothing.
+//! How far the training of a launched program is, as its parameter server 0 tells it: the
+//! program's own chief may say nothing.
 //!
 //! Invariant: nothing in the training waits for it.
 

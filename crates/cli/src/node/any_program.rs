@@ -1,7 +1,7 @@
 //! A parameter server that serves any program of the workers: it knows nothing of the digits.
 //!
-//! The first one also writes the run folder: checkpoints, metrics, the training's result, and its
-//! report.
+//! Number 0 also writes the run folder: checkpoints, metrics, what the training came to, and
+//! its report.
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -71,7 +71,7 @@ fn rows(args: &NodeArgs) -> Option<Checkpoints> {
     Some(Checkpoints { folder, steps: args.train.save_every, keep })
 }
 
-/// The first server's part, with its page, if any.
+/// Parameter server 0's part; it shows itself there, if anywhere.
 fn lead(
     args: &NodeArgs,
     cluster: &Cluster,

@@ -61,7 +61,7 @@ pub(super) fn read(path: &Path) -> Result<Run, Error> {
     })
 }
 
-/// The evidence of a running training, as far as its first parameter server has kept it.
+/// What a training that is running tells, as far as its parameter server 0 has kept it.
 pub(super) fn ask(address: &str, security: &SecurityArgs) -> Result<Run, Error> {
     let (status, recorded) = status::ask(address, security, async |reach| {
         let status = cluster::status(reach, 0).await?;

@@ -13,6 +13,7 @@ use sync_replicas::store::resolve;
 use sync_replicas::{Gradient, Gradients, IndexedSlices, Scalar, Variables};
 
 use crate::coordinator::Ticket;
+use crate::index::VariableIndex;
 use crate::placement::{Part, Placement, cut_sparse};
 use crate::proto::to_server::Message;
 use crate::proto::{Begin, Chunk, Kind, Section};
@@ -22,8 +23,8 @@ use crate::tensor::CHUNK;
 /// A contribution, ready to send, and to send again (P-15).
 pub(super) struct EncodedContribution {
     /// The variables with a gradient, ascending.
-    pub(super) variables: Vec<usize>,
-    /// How many bytes of it travel in all.
+    pub(super) variables: Vec<VariableIndex>,
+    /// What of it travels, in all.
     pub(super) bytes: u64,
     /// By server.
     sections: Vec<Vec<Section>>,
@@ -84,7 +85,7 @@ impl EncodedContribution {
                 }
                 Gradient::Sparse(slices) => sparse.push((index, slices)),
             }
-            outgoing.variables.push(index);
+            outgoing.variables.push(VariableIndex::new(index));
         }
         for server in 0..shards {
             for (number, part) in placement.sections(server).iter().enumerate() {
@@ -173,9 +174,9 @@ impl EncodedContribution {
     }
 }
 
-/// The items of one variable, from pairs in the variables' order.
-fn of<G>(pairs: &[(usize, G)], variable: usize) -> Option<&G> {
-    let place = pairs.binary_search_by_key(&variable, |(index, _)| *index).ok()?;
+/// What belongs to a variable, of pairs in the variables' order.
+fn of<G>(pairs: &[(usize, G)], variable: VariableIndex) -> Option<&G> {
+    let place = pairs.binary_search_by_key(&variable.get(), |(index, _)| *index).ok()?;
     Some(&pairs[place].1)
 }
 

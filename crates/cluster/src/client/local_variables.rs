@@ -13,6 +13,7 @@ use sync_replicas::store::SpareArrays;
 use sync_replicas::{GlobalStep, Scalar, Variables};
 
 use super::protocol::Version;
+use crate::index::VariableIndex;
 use crate::placement::Placement;
 use crate::proto::Values;
 use crate::shard::Wire;
@@ -154,7 +155,7 @@ impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
                 None => (&mut self.variables, self.wire),
             };
             unshare(shown, &mut self.spares, &self.placement, (server, part.variable));
-            let array = shown.get_mut(part.variable);
+            let array = shown.get_mut(part.variable.get());
             let row: usize = array.shape().iter().skip(1).product();
             let range = part.rows.start * row..part.rows.end * row;
             let numbers = array.as_slice_mut().and_then(|all| all.get_mut(range.clone()));
@@ -183,11 +184,11 @@ impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
 fn round<T: Scalar>(
     wire: Wire,
     (full, computed): (&Variables<T>, &mut Variables<T>),
-    variable: usize,
+    variable: VariableIndex,
     range: Range<usize>,
 ) {
-    let full = full.iter().nth(variable).and_then(|(_, array)| array.as_slice());
-    let computed = computed.get_mut(variable).as_slice_mut();
+    let full = full.iter().nth(variable.get()).and_then(|(_, array)| array.as_slice());
+    let computed = computed.get_mut(variable.get()).as_slice_mut();
     if let (Some(full), Some(computed)) = (full, computed) {
         wire.round(&full[range.clone()], &mut computed[range]);
     }
@@ -200,13 +201,14 @@ fn unshare<T: Scalar>(
     variables: &mut Variables<T>,
     spares: &mut SpareArrays<T>,
     placement: &Placement,
-    (server, variable): (usize, usize),
+    (server, variable): (usize, VariableIndex),
 ) {
-    if !variables.is_shared(variable) {
+    let index = variable.get();
+    if !variables.is_shared(index) {
         return;
     }
-    let shared = &variables.arrays()[variable];
-    let mut fresh = spares.take(variable, shared);
+    let shared = &variables.arrays()[index];
+    let mut fresh = spares.take(index, shared);
     for &(shard, position) in placement.places(variable) {
         if shard != server {
             let rows = Slice::from(placement.parts(shard)[position].rows.clone());
@@ -214,7 +216,7 @@ fn unshare<T: Scalar>(
             fresh.slice_axis_mut(Axis(0), rows).assign(&kept);
         }
     }
-    spares.keep(variable, variables.replace(variable, Arc::new(fresh)));
+    spares.keep(index, variables.replace(index, Arc::new(fresh)));
 }
 
 #[cfg(test)]

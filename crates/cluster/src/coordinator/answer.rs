@@ -6,6 +6,7 @@ use sync_replicas::record::{Failure, Span};
 use sync_replicas::{GlobalStep, ReplicaId};
 
 use super::{Decision, StepMade, Times};
+use crate::index::VariableIndex;
 pub use crate::shard::Contribution;
 
 /// What a replica got when it joined, and shows with every request.
@@ -27,7 +28,7 @@ pub struct Commit {
     /// The step that the gradients claim.
     pub local_step: LocalStep,
     /// The variables with a gradient.
-    pub variables: Vec<usize>,
+    pub variables: Vec<VariableIndex>,
     /// The loss, for hooks.
     pub loss: Option<f64>,
     /// How many examples the batch had.
@@ -101,7 +102,7 @@ pub enum ShardCommand {
         /// What was decided before it, and in no command yet.
         decided: Vec<Decision>,
         /// The variable, where each is admitted by itself.
-        variable: Option<usize>,
+        variable: Option<VariableIndex>,
         /// The step that is made once all are applied.
         global_step: GlobalStep,
         /// Whether this makes it.

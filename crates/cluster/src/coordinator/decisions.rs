@@ -5,6 +5,7 @@
 //! replica waits for a word that waits for others: each is owed one at most.
 
 use super::{Contribution, Coordinator, ReplicaRecord};
+use crate::index::VariableIndex;
 use crate::shard::MOST_WHOLE;
 
 /// A decision on a staged contribution.
@@ -17,7 +18,7 @@ pub enum Decision {
         /// Its place in the sum, in replica order.
         key: u64,
         /// The variables that took it; `None` for all.
-        variables: Option<Vec<usize>>,
+        variables: Option<Vec<VariableIndex>>,
     },
     /// It does not count, nor do the replica's earlier ones.
     Discard(Contribution),

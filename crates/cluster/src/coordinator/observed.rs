@@ -7,6 +7,7 @@ use sync_replicas::driver::Incarnation;
 use sync_replicas::engine::{Decision, Effect, Push, Refused};
 
 use super::Coordinator;
+use crate::index::VariableIndex;
 
 /// Something that the engine was told, or that it answered.
 #[derive(Clone, Debug)]
@@ -40,8 +41,8 @@ pub enum Observed {
     },
     /// It is about to be told that time has passed.
     Ticked,
-    /// From now on, lanes have these variables, in their order.
-    Lanes(Vec<usize>),
+    /// By lane: its variable. From now on.
+    Lanes(Vec<VariableIndex>),
     /// A push was judged.
     Decided {
         /// As the engine had it.
@@ -66,14 +67,12 @@ impl Observations {
 }
 
 impl Coordinator {
-    /// From now on keeps what the engine is told and answers.
-    #[doc(hidden)]
+    /// From now on what the engine is told and answers is kept.
     pub fn observe(&mut self) {
         self.observations.0.get_or_insert_default();
     }
 
-    /// What the engine was told and answered since the last call.
-    #[doc(hidden)]
+    /// What the engine was told and answered since this was last asked.
     pub fn take_observed(&mut self) -> Vec<Observed> {
         self.observations.0.as_mut().map(std::mem::take).unwrap_or_default()
     }

@@ -6,11 +6,12 @@ use sync_replicas::{ReplicaId, Scalar};
 
 use super::receipts::{receipt, receipts};
 use super::{Answer, Commit, Contribution, Coordinator, Observed, Refusal, ReplicaRecord, Ticket};
-use crate::index::ServerIndex;
+use crate::index::{ServerIndex, VariableIndex};
 use crate::shard::Shard;
 
 impl Coordinator {
-    /// A commit reached the leader, whose shard must also hold the contribution.
+    /// A commit came to the coordinator's server, whose own shard must hold the contribution as
+    /// well.
     pub fn commit_to<T: Scalar>(&mut self, replica: ReplicaId, mut commit: Commit, own: &Shard<T>) {
         let Ticket { generation, incarnation } = commit.ticket;
         let contribution = Contribution { replica, incarnation, sequence: commit.sequence };
@@ -78,7 +79,7 @@ impl Coordinator {
                  and commit with the receipts that they give"
             )));
         }
-        let lanes = self.lanes(&commit.variables).map_err(refuse)?;
+        let lanes = self.lanes(&commit.variables).map_err(|error| refuse(error.to_string()))?;
         let push = Push {
             replica,
             incarnation: commit.ticket.incarnation,
@@ -90,9 +91,9 @@ impl Coordinator {
         Ok((index, push))
     }
 
-    /// The first accepted contribution fixes which variables have a gradient (R-19). If each is
-    /// admitted by itself, the first that has a variable left out before fixes it.
-    pub(super) fn fix_pattern(&mut self, variables: &[usize]) {
+    /// The first contribution that is accepted fixes which variables have a gradient (R-19). Where
+    /// each is admitted for itself, one that was left out is fixed by the first that has it.
+    pub(super) fn fix_pattern(&mut self, variables: &[VariableIndex]) {
         let per_variable = self.is_per_variable();
         match &mut self.pattern {
             None => self.pattern = Some(variables.to_vec()),
@@ -107,44 +108,56 @@ impl Coordinator {
 
     /// The lanes of the variables with a gradient, where they are not all of the pattern (R-25);
     /// those that have none yet are the next ones.
-    fn lanes(&self, variables: &[usize]) -> Result<Option<Vec<usize>>, String> {
+    fn lanes(&self, variables: &[VariableIndex]) -> Result<Option<Vec<usize>>, LanesError> {
         if variables.is_empty() {
-            return Err("no gradients for any variable; at least one is needed".to_owned());
+            return Err(LanesError::None);
         }
         let ascending = variables.windows(2).all(|pair| pair[0] < pair[1]);
-        if !ascending || variables.last().is_some_and(|&last| last >= self.variables) {
-            return Err(format!(
-                "the variables with a gradient are {}; expected ascending numbers below {}",
-                few(variables),
-                self.variables
-            ));
+        if !ascending || variables.last().is_some_and(|&last| last.get() >= self.variables) {
+            return Err(LanesError::Numbers { got: variables.to_vec(), below: self.variables });
         }
         let pattern = match &self.pattern {
             Some(pattern) if pattern != variables => pattern,
             _ => return Ok(None),
         };
         if !self.is_per_variable() {
-            return Err(format!(
-                "gradients of variables {} came, but the first contribution had those of {}; give \
-                 the same in every step",
-                few(variables),
-                few(pattern)
-            ));
+            let (expected, got) = (pattern.clone(), variables.to_vec());
+            return Err(LanesError::Others { expected, got });
         }
-        let known = |variable: &usize| pattern.iter().position(|known| known == variable);
+        let known = |variable: &VariableIndex| pattern.iter().position(|known| known == variable);
         let mut next = pattern.len()..;
         Ok(Some(variables.iter().filter_map(|it| known(it).or_else(|| next.next())).collect()))
     }
 }
 
+/// Why a commit's variables have no lanes.
+#[derive(Debug, thiserror::Error)]
+enum LanesError {
+    #[error("no gradients for any variable; at least one is needed")]
+    None,
+    #[error(
+        "the variables with a gradient are {}; expected ascending numbers below {below}",
+        few(got)
+    )]
+    Numbers { got: Vec<VariableIndex>, below: usize },
+    #[error(
+        "gradients of variables {} came, but the first contribution had those of {}; give the \
+         same in every step",
+        few(got),
+        few(expected)
+    )]
+    Others { expected: Vec<VariableIndex>, got: Vec<VariableIndex> },
+}
+
 /// The variables of which none is in the pattern yet.
-fn new(pattern: &[usize], variables: &[usize]) -> Vec<usize> {
+fn new(pattern: &[VariableIndex], variables: &[VariableIndex]) -> Vec<VariableIndex> {
     variables.iter().filter(|variable| !pattern.contains(variable)).copied().collect()
 }
 
-/// Numbers in words, of many the first ones.
-fn few(numbers: &[usize]) -> String {
+/// Their numbers in words, of many the first ones.
+fn few(variables: &[VariableIndex]) -> String {
     const FEW: usize = 16;
+    let numbers: Vec<usize> = variables.iter().map(|it| it.get()).collect();
     match numbers.get(..FEW) {
         Some(first) if numbers.len() > FEW => format!("{first:?} and {} more", numbers.len() - FEW),
         _ => format!("{numbers:?}"),

@@ -29,12 +29,12 @@ const SOON: Duration = Duration::from_secs(5);
 /// What a parameter server writes, whatever it serves.
 #[derive(Clone, Debug)]
 pub struct ServerFiles {
-    /// Where checkpoints are, and how often the first server writes one; `None` for none. The
-    /// others write the rows of their tables there, so they need it where there are tables.
+    /// Where checkpoints are, and how often number 0 writes one; `None` for none. The others
+    /// write the rows of their tables there, so they need it where there are tables.
     pub checkpoints: Option<Checkpoints>,
     /// The run that they belong to, until the server goes on from one (P-24).
     pub run: RunId,
-    /// Where the first server records what happens, if anywhere.
+    /// Where number 0 records what happens, if anywhere.
     pub record: Option<Record>,
 }
 

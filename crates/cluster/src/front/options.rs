@@ -216,8 +216,8 @@ impl Cluster {
         self.status.clone()
     }
 
-    /// Has this process's replica record its own work, by its own clock; the first parameter server
-    /// records that of all replicas
+    /// Has this process's replica record what it does itself, by its own clock; what all replicas
+    /// do, parameter server 0 records
     /// ([`SyncReplicas::record`](sync_replicas::SyncReplicas::record)).
     #[must_use]
     pub fn own_record(self, record: &Record) -> Self {

@@ -44,15 +44,14 @@ impl ProcessHandle {
         self.0.send_modify(|wished| wished.end = true);
     }
 
-    /// Has a checkpoint written while training goes on; the first parameter server, which writes
-    /// it, acts on it.
+    /// Has a checkpoint written while training goes on; heard by parameter server 0, which writes
+    /// them.
     pub fn save(&self) {
         self.0.send_modify(|wished| wished.saves += 1);
     }
 
-    /// Says that no absent process will be started again, so that the end need not wait for it; the
-    /// first parameter server acts on it. For the supervisor of all processes: no other process
-    /// knows.
+    /// Says that no process which is away is started again, so that the end need not wait for it;
+    /// heard by parameter server 0. For what looks after all processes: nobody else knows.
     pub fn expect_no_returns(&self) {
         self.0.send_modify(|wished| wished.expect_no_returns = true);
     }

@@ -86,7 +86,8 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             Shard::without_values(&sections, optimizer, shard)
         } else {
             let arrays: Vec<_> = self.variables.iter().map(|(_, array)| array).collect();
-            let initial = parts.iter().map(|part| cut_dense(part, arrays[part.variable].view()));
+            let initial =
+                parts.iter().map(|part| cut_dense(part, arrays[part.variable.get()].view()));
             let initial = initial.map(|view| view.to_owned()).collect();
             Shard::new(&sections, initial, optimizer, shard)
         };

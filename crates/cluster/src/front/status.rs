@@ -19,7 +19,8 @@ pub struct StatusError {
     reason: String,
 }
 
-/// Asks server number `server` of `reach` for its status. The first one also reports the replicas.
+/// Asks server number `server` of `reach` how it is. Number 0 also tells of the
+/// replicas.
 ///
 /// # Errors
 /// [`StatusError`] when it cannot be reached, refuses the key, or speaks another language.
@@ -35,7 +36,7 @@ pub async fn status(reach: &Connector, server: usize) -> Result<ServerStatus, St
 /// [`Cursor::default`](sync_replicas::record::Cursor) for all that it has kept.
 ///
 /// # Errors
-/// [`StatusError`] when it cannot be reached or refuses the key, or does not coordinate.
+/// [`StatusError`] when it cannot be reached or refuses the key, or is not number 0.
 pub async fn record(reach: &Connector, since: Cursor) -> Result<Recorded, StatusError> {
     let request = RecordRequest { since: Some(since.into()) };
     let reply = reach.call::<_, proto::Recorded>(0, "Record", request).await;

@@ -8,6 +8,7 @@ use accum_core::{IndexedSlices, SlicesError};
 use ndarray::{ArrayD, ArrayViewD, Axis};
 
 use super::{Part, Placement};
+use crate::index::VariableIndex;
 
 /// The rows of a whole variable, or of its dense gradient, that make up a part.
 ///
@@ -87,7 +88,7 @@ impl Placement {
     #[must_use]
     pub fn join<'a, T: Clone + 'a>(
         &self,
-        variable: usize,
+        variable: VariableIndex,
         part: impl Fn(usize, usize) -> ArrayViewD<'a, T>,
     ) -> ArrayD<T> {
         match self.places(variable) {

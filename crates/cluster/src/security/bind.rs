@@ -12,6 +12,7 @@ use std::net::IpAddr;
     "{address} can be reached from other machines: expected 127.0.0.1, [::1] or localhost, or \
      protection; give TLS with --tls-cert, --tls-key and --tls-ca, or a shared key with --key-file"
 )]
+#[non_exhaustive]
 pub struct BindError {
     /// The requested address.
     pub address: String,

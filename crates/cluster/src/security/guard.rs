@@ -29,6 +29,7 @@ const KINDS: usize = 6;
 
 /// Why a call was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Refusal {
     /// It carries no value.
     #[error("expected an authorization made with the shared key, got none; give --key-file")]

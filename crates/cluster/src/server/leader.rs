@@ -1,4 +1,4 @@
-//! The leader: the coordinator, and the parameter servers that carry out what it decides.
+//! The leader: carries out, over all parameter servers, what its coordinator decides.
 //!
 //! Plain state under one lock, `SharedLeader`'s, which is held while orders go out, so that every
 //! server gets them in one order. Messages are handed over without waiting; what takes time is left
@@ -41,7 +41,7 @@ use saving::Saving;
 use server_handle::{Reply, ServerHandle};
 use shared::Task;
 
-/// The coordinator and all parameter servers.
+/// What carries the coordinator's decisions out, in parameter server 0.
 pub(super) struct Leader<T: Scalar> {
     settings: Arc<ServerSettings>,
     origin: Instant,

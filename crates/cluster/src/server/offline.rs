@@ -132,9 +132,9 @@ pub(crate) fn initial_values(server: &Server<f32>) -> Option<Vec<Vec<f32>>> {
     Some(values.iter().map(|array| array.iter().copied().collect()).collect())
 }
 
-/// The leader, in the first server.
+/// The leader, which parameter server 0 has.
 pub(super) fn leader(server: &Server<f32>) -> &Arc<SharedLeader<f32>> {
-    server.leader().expect("it leads")
+    server.leader().expect("it is server 0")
 }
 
 /// The leader's link to another server.

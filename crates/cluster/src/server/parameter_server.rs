@@ -29,7 +29,7 @@ use super::settings::ServerSettings;
 use super::usage::Usage;
 use crate::coordinator::{self, Contribution, ShardCommand};
 use crate::crash::write_rows;
-use crate::index::ServerIndex;
+use crate::index::{ServerIndex, VariableIndex};
 use crate::placement::Placement;
 use crate::proto::Ended;
 use crate::proto::to_replica::Message;
@@ -45,7 +45,7 @@ pub(super) use connections::Wanted;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Updated {
     /// The variable, where each is admitted by itself.
-    pub(super) variable: Option<usize>,
+    pub(super) variable: Option<VariableIndex>,
     /// How long it took.
     pub(super) took: Duration,
 }

@@ -94,14 +94,14 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
         self.own.shard().snapshot().generation
     }
 
-    /// Ends training, if this server leads.
+    /// Ends training, where the leader is here.
     pub(crate) fn stop(&self, reason: StopReason) {
         if let Some(leader) = self.leader() {
             leader.with(|leader| leader.stop(reason));
         }
     }
 
-    /// Has a checkpoint written, if this server leads.
+    /// Has a checkpoint written, where the leader is here.
     pub(crate) fn save(&self) {
         if let Some(leader) = self.leader() {
             leader.with(|leader| leader.wish_to_save());

@@ -14,15 +14,13 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
-use super::door;
 use super::leader::Leader;
 use super::leader::recovery::Recovery;
 use super::leader::server_handle::ServerHandle;
 use super::link::leader_side::LinkKeeper;
 use super::process::{Role, Server};
-use super::secured;
 use super::serve_error::ServeError;
-use super::transport::{self, Calls, Services, TransportSettings};
+use super::transport::{self, Calls, Services, TransportSettings, door, secured};
 use crate::index::ServerIndex;
 use crate::proto::Ended;
 use crate::security::{AdmissionLayer, wall_clock};

@@ -18,9 +18,9 @@ use crate::placement::Placement;
 use crate::security::Guard;
 use crate::shard::Wire;
 
-/// What a parameter server must know, and what it needs to lead.
+/// What a parameter server must know, and number 0 for its leader.
 pub struct ServerSettings {
-    /// Which server it is; the first leads.
+    /// Which server it is; number 0 has the leader.
     pub index: ServerIndex,
     /// Which server owns which parts.
     pub placement: Arc<Placement>,

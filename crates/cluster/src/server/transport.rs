@@ -3,6 +3,10 @@
 //! A connection, the service and the end of serving are trait objects here, so that HTTP/2 is
 //! compiled once for all number types and kinds of sockets; a call's cost does not show it.
 
+mod connection;
+pub(super) mod door;
+pub(super) mod secured;
+
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,7 +21,6 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 use tower::Service;
 
-use super::secured;
 use crate::client::{FRAME, WINDOW};
 use crate::security::{AdmissionLayer, Guard, ServerTls};
 use crate::stream;

@@ -1,10 +1,9 @@
 //! A parameter server without a program: it learns from the first hello what is trained, and gives
 //! way to a server of that.
 //!
-//! The first server hears it from a replica, the others from the coordinator, so that it has one
-//! source. A process that says hello meanwhile is asked to come again. Invariant: what the server
-//! takes makes a server that agrees with the program, and needs no more memory than was allowed
-//! (P-27).
+//! Number 0 hears it from a replica, the others from the coordinator, so that there is one source
+//! of it. Whoever says hello meanwhile is asked to come again. Invariant: what it takes
+//! makes a server that agrees with the program, and needs no more memory than was allowed (P-27).
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -23,8 +22,7 @@ use super::serve::answer_calls;
 use super::serve_error::ServeError;
 use super::service::{self, once};
 use super::status::{PROGRAM, ServerStatus};
-use super::transport::{Answer, Calls, TransportSettings};
-use super::{door, transport};
+use super::transport::{self, Answer, Calls, TransportSettings, door};
 use crate::batches::Batches;
 use crate::definition::{Definition, DefinitionError, Limits};
 use crate::index::ServerIndex;
@@ -49,7 +47,7 @@ pub(crate) struct Program {
 pub(crate) struct Undefined {
     index: ServerIndex,
     limits: Limits,
-    /// How long servers other than the first wait for the coordinator.
+    /// How long others than number 0 wait for the coordinator.
     patience: Duration,
     /// Set once it has come.
     program: watch::Sender<Option<Program>>,

@@ -6,6 +6,7 @@ use crate::proto;
 
 /// Memory and traffic of one parameter server's process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Usage {
     /// Memory of the process that is in use; 0 if the system does not tell.
     pub memory_bytes: u64,

@@ -3,15 +3,19 @@
 use accum_core::GlobalStep;
 use sync_replicas::Scalar;
 use sync_replicas::driver::Generation;
+use sync_replicas::explicit::GradientKind;
 
-use super::{Contribution, Open, Section, Shard, ShardError, ShardState, StageError, StateError};
+use super::{
+    CommitError, Contribution, Open, Section, Shard, ShardError, ShardState, StageError, StateError,
+};
 use crate::coordinator::{Decision, ShardCommand};
+use crate::index::VariableIndex;
 
 /// A shard's part of an update is done: of one variable, or of all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Applied {
     /// The variable, where each is admitted by itself.
-    pub variable: Option<usize>,
+    pub variable: Option<VariableIndex>,
 }
 
 /// What to do about an announced contribution.
@@ -54,7 +58,7 @@ impl<T: Scalar> Shard<T> {
         };
         crash_point!("server/before-apply");
         let generation = self.published.generation;
-        self.apply(variable.unwrap_or(0), *last, *global_step, generation)?;
+        self.apply(*variable, *last, *global_step, generation)?;
         crash_point!("server/after-apply");
         Ok(Some(Applied { variable: *variable }))
     }
@@ -92,6 +96,33 @@ impl<T: Scalar> Shard<T> {
             Err(StageError::Older { .. }) => Ok(Announced::Old),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether a contribution is staged and can be admitted as one of gradients of these variables:
+    /// what is committed is what came.
+    ///
+    /// # Errors
+    /// [`CommitError`]: what does not fit.
+    pub fn vet(
+        &self,
+        contribution: Contribution,
+        variables: &[VariableIndex],
+    ) -> Result<bool, CommitError> {
+        let Some(kinds) = self.staging.kinds(contribution) else { return Ok(false) };
+        let mut given = kinds.iter().copied().peekable();
+        for (position, part) in self.sections.iter().enumerate() {
+            let kind = given.next_if(|&(at, _)| at == position).map(|(_, kind)| kind);
+            let given = kind.is_some_and(|kind| kind != GradientKind::Missing);
+            if given != variables.binary_search(&part.variable).is_ok() {
+                let name = part.variable_name().to_owned();
+                return Err(match given {
+                    true => CommitError::NotCommitted { name },
+                    false => CommitError::NotSent { name },
+                });
+            }
+        }
+        self.check_kinds(kinds.into_iter())?;
+        Ok(true)
     }
 
     /// Begins a generation at a step, from a saved state or from the initial values.

@@ -16,6 +16,7 @@ use sync_replicas::engine::Positions;
 use sync_replicas::{Scalar, Snapshot, Variables};
 
 use super::{AverageSettings, Shard, ShardError, StateError};
+use crate::index::VariableIndex;
 use crate::placement::{Part, Placement, cut_dense};
 use crate::tensor::in_standard_layout;
 
@@ -215,7 +216,8 @@ pub fn gather<T: Scalar>(
     let gathering = Gathering { placement, found };
     let mut variables = Variables::new();
     for (index, (name, _)) in placement.variables().iter().enumerate() {
-        let array = gathering.join(index, |part| format!("{VARIABLE}{part}"))?;
+        let array =
+            gathering.join(VariableIndex::new(index), |part| format!("{VARIABLE}{part}"))?;
         variables = variables.with(name, array).or_else(|error| misfit(error.to_string()))?;
     }
     let mut optimizer_state: StateMap<'static, T> =
@@ -262,7 +264,7 @@ impl<T: Scalar> Gathering<'_, T> {
     /// One variable's tensor from those of its parts, which have these names.
     fn join(
         &self,
-        variable: usize,
+        variable: VariableIndex,
         name: impl Fn(&str) -> String,
     ) -> Result<ArrayD<T>, StateError> {
         for &(shard, position) in self.placement.places(variable) {
@@ -282,6 +284,7 @@ impl<T: Scalar> Gathering<'_, T> {
     /// All tensors whose names begin so, named by whole variables.
     fn tensors(&self, prefix: &str, map: &mut StateMap<'static, T>) -> Result<(), StateError> {
         for (index, (variable, _)) in self.placement.variables().iter().enumerate() {
+            let index = VariableIndex::new(index);
             let Some(&(shard, position)) = self.placement.places(index).first() else { continue };
             let first = format!("{prefix}{}/", self.placement.parts(shard)[position].name);
             let of_part = self.found[shard].range(&*first..).map(|(name, _)| *name);
@@ -334,12 +337,12 @@ pub fn scatter<T: Scalar>(
             cut(format!("{VARIABLE}{}", part.name), part, array);
         }
         for part in parts {
-            for (slot, array) in &slots[part.variable] {
+            for (slot, array) in &slots[part.variable.get()] {
                 cut(format!("{OPTIMIZER}{}/{slot}", part.name), part, array.clone());
             }
         }
         for part in parts {
-            let averages = averages.as_ref().map(|averages| &averages[part.variable]);
+            let averages = averages.as_ref().map(|averages| &averages[part.variable.get()]);
             for (average, array) in averages.into_iter().flatten() {
                 cut(format!("{AVERAGE}{}/{average}", part.name), part, array.clone());
             }

@@ -6,17 +6,15 @@ use std::sync::Arc;
 
 use accum_core::GlobalStep;
 use sync_replicas::driver::Generation;
-use sync_replicas::engine::Admission;
 use sync_replicas::store::{UpdateError, VariableSums};
 use sync_replicas::{Scalar, Snapshot, Variables};
 
 use super::{Contribution, Shard, ShardError};
+use crate::index::VariableIndex;
 
 impl<T: Scalar> Shard<T> {
-    /// Moves a staged contribution into the sums of these lanes, or of all of them.
-    ///
-    /// Lane 0 is all variables when they are admitted together; otherwise a variable's lane is its
-    /// place in the order of variables. Earlier contributions of the replica are forgotten.
+    /// Moves a staged contribution into the sums of these variables, or of all of them. What the
+    /// replica staged earlier is forgotten.
     ///
     /// # Errors
     /// [`ShardError::NotStaged`], and [`ShardError::Kind`] for one that was staged before the kinds
@@ -25,7 +23,7 @@ impl<T: Scalar> Shard<T> {
         &mut self,
         contribution: Contribution,
         key: u64,
-        lanes: Option<&[usize]>,
+        variables: Option<&[VariableIndex]>,
     ) -> Result<(), ShardError> {
         let kinds = self.staging.kinds(contribution);
         let kinds = kinds.ok_or(ShardError::NotStaged { contribution })?;
@@ -43,8 +41,8 @@ impl<T: Scalar> Shard<T> {
         let gradients = self.staging.take(contribution).unwrap_or_default();
         let mut added = Ok(());
         for (part, gradient) in gradients {
-            let lane = self.lane(part);
-            if lanes.is_none_or(|lanes| lanes.contains(&lane))
+            let variable = self.sections[part].variable;
+            if variables.is_none_or(|took| took.contains(&variable))
                 && let Some(sums) = &mut self.sums[part]
                 && let Err(source) = sums.add(gradient, key, Some(self.staging.pool(part)))
             {
@@ -54,10 +52,11 @@ impl<T: Scalar> Shard<T> {
         added
     }
 
-    /// Takes a lane's gradients, and updates its parts with their mean; with `last` the step is
-    /// made, and a snapshot of `global_step` is published.
+    /// Takes a variable's gradients (`None`: those of all), and updates its parts with their mean;
+    /// with `last` the step is made, and a snapshot of `global_step` is published.
     ///
-    /// Values are written elsewhere if a reader still holds them, or if the step has further lanes.
+    /// Values are written elsewhere if a reader still holds them, or if further variables are to
+    /// follow in the step.
     ///
     /// # Errors
     /// [`ShardError::Generation`], which changes nothing; [`ShardError::Update`], even for a mean
@@ -65,7 +64,7 @@ impl<T: Scalar> Shard<T> {
     /// published, and training cannot go on: the shard [is not whole](Self::is_whole).
     pub fn apply(
         &mut self,
-        lane: usize,
+        variable: Option<VariableIndex>,
         last: bool,
         global_step: GlobalStep,
         generation: Generation,
@@ -76,14 +75,14 @@ impl<T: Scalar> Shard<T> {
         }
         // Until it is known that it is.
         let whole = std::mem::replace(&mut self.whole, false);
-        self.apply_lane(lane, last, (global_step, generation))?;
+        self.apply_variable(variable, last, (global_step, generation))?;
         self.whole = whole;
         Ok(())
     }
 
-    fn apply_lane(
+    fn apply_variable(
         &mut self,
-        lane: usize,
+        variable: Option<VariableIndex>,
         last: bool,
         (global_step, generation): (GlobalStep, Generation),
     ) -> Result<(), ShardError> {
@@ -92,7 +91,7 @@ impl<T: Scalar> Shard<T> {
                 // A reader's snapshot is left to it; values without a reader are written in place.
                 let mut published = std::mem::replace(&mut self.published, Arc::new(no_parts()));
                 let snapshot = Arc::make_mut(&mut published);
-                let updated = self.update(&mut snapshot.variables, lane, snapshot.global_step);
+                let updated = self.update(&mut snapshot.variables, variable, snapshot.global_step);
                 if updated.is_ok() {
                     snapshot.global_step = global_step;
                 }
@@ -102,7 +101,7 @@ impl<T: Scalar> Shard<T> {
             open => {
                 let step = self.published.global_step;
                 let mut variables = open.unwrap_or_else(|| self.published.variables.clone());
-                self.update(&mut variables, lane, step)?;
+                self.update(&mut variables, variable, step)?;
                 if last {
                     self.published = Arc::new(Snapshot { generation, global_step, variables });
                 } else {
@@ -135,22 +134,14 @@ impl<T: Scalar> Shard<T> {
         self.open = None;
     }
 
-    fn lane(&self, part: usize) -> usize {
-        match self.settings.admission {
-            Admission::Together => 0,
-            Admission::PerVariable => self.sections[part].variable,
-        }
-    }
-
     fn update(
         &mut self,
         variables: &mut Variables<T>,
-        lane: usize,
+        variable: Option<VariableIndex>,
         step: GlobalStep,
     ) -> Result<(), UpdateError> {
-        let together = self.settings.admission == Admission::Together;
         let parts = self.sections.iter().zip(&mut self.sums).enumerate();
-        let closing = parts.filter(|(_, (part, _))| together || part.variable == lane);
+        let closing = parts.filter(|(_, (part, _))| variable.is_none_or(|it| it == part.variable));
         let sums: Vec<_> = closing
             .filter_map(|(position, (_, sums))| Some((position, sums.as_mut()?.drain(step)?)))
             .collect();

@@ -134,7 +134,7 @@ impl Program {
         let cluster = self.cluster("worker", index);
         started(Ear::of(&cluster));
         let mut trainer = description(self.plan).on(&cluster).build(variables())?;
-        // Checkpoints are the first server's.
+        // Checkpoints are parameter server 0's.
         let reach = self.reach(&cluster, format!("worker{index}"));
         let (hooks, duties) = self.hooks().split();
         trainer.duties = duties;

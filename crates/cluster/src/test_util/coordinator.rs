@@ -102,7 +102,7 @@ impl Other {
     pub(crate) async fn begun(server: &Arc<Server<f32>>, servers: usize) -> Self {
         let index = server.status().server;
         let mut talk = Talk::open(server, other_hello()).await.expect("it is welcome");
-        // A server that coordinates also gives it a token.
+        // The coordinator's server also gives it a token.
         for _ in 0..if index == 0 { 2 } else { 1 } {
             talk.hear().await.expect("it is welcome");
         }

@@ -1,5 +1,7 @@
 //! A valid message of every kind, and what goes before it on its connection.
 
+mod between_servers;
+
 use prost::Message as _;
 
 use super::{
@@ -8,12 +10,11 @@ use super::{
 };
 use crate::placement::Part;
 use crate::proto::control_request::Action;
-use crate::proto::done::Done as Answer;
-use crate::proto::order::Order as Orders;
 use crate::proto::to_replica::Message as Said;
 use crate::proto::to_server::Message;
-use crate::proto::{self, ControlRequest, Done, Order, ToReplica, ToServer};
-use crate::server::offline::{begin_served, restoring, saved};
+use crate::proto::{self, ControlRequest, ToReplica, ToServer};
+use between_servers::{answers, orders};
+pub(super) use between_servers::{coordinator_hello, others};
 
 /// One message, by its name in the protocol.
 #[derive(Clone, Debug)]
@@ -282,13 +283,7 @@ fn is_about_a_life(said: &Said) -> bool {
     )
 }
 
-/// Of an unwanted checkpoint.
-fn written(tables: &str, failed: &str) -> proto::RowsWritten {
-    let (aside, tables) = (".checkpoint-1.new".to_owned(), tables.as_bytes().to_vec().into());
-    proto::RowsWritten { aside, tables, failed: failed.to_owned() }
-}
-
-/// Of an unwanted lookup.
+/// Of a lookup that nobody waits for.
 fn rows() -> proto::Rows {
     let data = [0.5_f32, 1.5].iter().flat_map(|it| it.to_le_bytes()).collect();
     proto::Rows { number: 1, tag: 0, changes: vec![2, 1].into(), data }
@@ -323,103 +318,6 @@ fn recorded(totals: proto::Totals) -> proto::Recorded {
     }
 }
 
-/// A coordinator's hello to another server.
-pub(super) fn coordinator_hello(life: u64) -> Order {
-    let (agreement, run) = (agreement().items(), run().to_string());
-    let hello = proto::ServeHello { agreement, life, generation: 0, run };
-    Order { number: 0, order: Some(Orders::Hello(hello)) }
-}
-
-/// The other replica's contribution.
-pub(super) fn others() -> proto::Contribution {
-    proto::Contribution { replica: OTHER, incarnation: 1, sequence: 1 }
-}
-
 fn ended() -> proto::Ended {
     proto::Ended { reason: "step 1".to_owned(), failed: false, global_step: 1 }
-}
-
-fn orders() -> Vec<Example> {
-    let served = server_of(1, 2);
-    begin_served(&served);
-    let admit = proto::Decision {
-        contribution: Some(proto::Contribution { replica: SENDER, incarnation: 1, sequence: 9 }),
-        counts: true,
-        key: 3,
-        variables: vec![0, 2],
-        some: true,
-    };
-    let discard = proto::Decision { contribution: Some(others()), ..proto::Decision::default() };
-    let decided = vec![discard.clone()];
-    let apply = proto::Apply { variable: None, global_step: 1, last: true, decided };
-    let first = [
-        ("Decisions", Orders::Decide(proto::Decisions { decided: vec![admit, discard.clone()] })),
-        ("Apply", Orders::Apply(apply)),
-        ("SaveState", Orders::Save(proto::SaveState::default())),
-        ("Ended", Orders::End(ended())),
-        ("LetGo", Orders::LetGo(proto::LetGo { unsaved: "why".to_owned() })),
-    ];
-    let numbered = |number: usize, order: &Orders| {
-        Order { number: number as u64, order: Some(order.clone()) }.encode_to_vec()
-    };
-    let hello = coordinator_hello(3).encode_to_vec();
-    let ear = Ear::Orders;
-    let mut examples =
-        vec![Example { name: "ServeHello", ear, before: Vec::new(), message: hello.clone() }];
-    for (name, order) in &first {
-        let before = vec![hello.clone()];
-        examples.push(Example { name, ear, before, message: numbered(1, order) });
-    }
-    let state = restoring(&served, 2, 6);
-    for (at, order) in state.iter().enumerate() {
-        let name = match order {
-            Orders::Restore(_) => "Tensor",
-            Orders::RestoreScalars(_) => "Scalars",
-            _ => "BeginGeneration",
-        };
-        let earlier = state[..at].iter().enumerate().map(|(at, order)| numbered(at + 1, order));
-        let before = [hello.clone()].into_iter().chain(earlier).collect();
-        examples.push(Example { name, ear, before, message: numbered(at + 1, order) });
-    }
-    examples
-}
-
-/// What another server answers to the orders that follow the first generation's beginning, which
-/// was order 1: to admit, to apply and to save.
-fn answers() -> Vec<Example> {
-    let other = server_of(1, 2);
-    begin_served(&other);
-    let usage = proto::Usage { memory_bytes: 9, received_bytes: 8 };
-    let applied =
-        Answer::Applied(proto::Applied { variable: None, seconds: 0.25, usage: Some(usage) });
-    let mut done = vec![(2, None), (3, Some(applied))];
-    done.extend(saved(&other).into_iter().map(|it| (4, Some(it))));
-    let encoded = |(number, done): &(u64, Option<Answer>)| {
-        Done { number: *number, done: done.clone() }.encode_to_vec()
-    };
-    let (ear, mut examples) = (Ear::Answers, Vec::new());
-    for (at, answer) in done.iter().enumerate() {
-        let name = match answer.1 {
-            None => "Done",
-            Some(Answer::Applied(_)) => "Applied",
-            Some(Answer::Saved(_)) => "Tensor, of a server",
-            _ => "Scalars, of a server",
-        };
-        let before = done[..at].iter().map(encoded).collect();
-        examples.push(Example { name, ear, before, message: encoded(answer) });
-    }
-    let welcome = Answer::Welcome(proto::ServeWelcome { life: 7, done: 1, ended: None });
-    for (name, number, answer) in [
-        ("ServeWelcome", 0, welcome),
-        ("Failed", 2, Answer::Failed("why".to_owned())),
-        ("NotFinite", 2, Answer::NotFinite("why".to_owned())),
-        ("Begun", 1, Answer::Begun(true)),
-        ("Leaving", 0, Answer::Leaving(true)),
-        ("RowsWritten", 0, Answer::Rows(written("[]", ""))),
-        ("RowsWritten, not", 0, Answer::Rows(written("", "why"))),
-    ] {
-        let message = encoded(&(number, Some(answer)));
-        examples.push(Example { name, ear, before: Vec::new(), message });
-    }
-    examples
 }

@@ -14,6 +14,7 @@ use super::{Heard, SENDER, agreement, connection, placement, run, shapes};
 use crate::client::protocol::{Action, ConnectionId, PushReport, Work};
 use crate::client::{Incoming, ReplicaSettings, ReplicaState, Sinks, WaitError, read};
 use crate::coordinator::Times;
+use crate::index::VariableIndex;
 use crate::proto::to_replica::Message as Said;
 use crate::proto::{self, ToReplica};
 use crate::server::offline::whole;
@@ -125,7 +126,11 @@ impl Replica {
 
     /// Sends a contribution on its way.
     fn push(&mut self, grant: &Grant) {
-        let report = PushReport { variables: vec![0, 1, 2], loss: Some(0.5), examples: 3 };
+        let report = PushReport {
+            variables: [0, 1, 2].map(VariableIndex::new).into(),
+            loss: Some(0.5),
+            examples: 3,
+        };
         let work = Work { times: Times::default(), ended: self.now };
         let (protocol, actions) = (&mut self.state.protocol, &mut self.state.actions);
         protocol.push(grant, report, work, self.now, actions).expect("it is of this life");

@@ -1,4 +1,4 @@
-//! What a server that does not coordinate hears, from a replica and from the coordinator.
+//! What a server other than the coordinator's hears, from a replica and from the coordinator.
 
 use prost::Message as _;
 

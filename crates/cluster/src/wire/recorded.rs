@@ -15,6 +15,7 @@ use crate::proto;
 
 /// A training, as the coordinator has seen it so far.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Recorded {
     /// The counters; an accepted gradient is one that an update has used.
     pub totals: Totals,

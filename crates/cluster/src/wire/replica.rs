@@ -104,7 +104,7 @@ impl From<Commit> for proto::Commit {
             ticket: Some(commit.ticket.into()),
             sequence: commit.sequence,
             local_step: commit.local_step.get(),
-            variables: commit.variables.into_iter().map(|it| it as u64).collect(),
+            variables: commit.variables.into_iter().map(|it| it.get() as u64).collect(),
             loss: commit.loss,
             examples: commit.examples,
             receipts: commit.receipts,

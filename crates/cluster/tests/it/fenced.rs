@@ -7,10 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use cluster::ClusterError;
-use cluster::client::WaitError;
+use cluster::ServeError;
+use cluster::WaitError;
 use cluster::exit::Exit;
 use cluster::security::{Signer, wall_clock};
-use cluster::server::ServeError;
 use http_body::{Body as _, Frame};
 use tokio::net::TcpListener;
 use tonic::body::Body;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use cluster::placement::Placement;
-use cluster::shard::{ShardError, ShardSettings};
+use cluster::driver::placement::Placement;
+use cluster::driver::shard::{ShardError, ShardSettings};
 use cluster::spec::Node;
 use cluster::{Cluster, OnCluster};
 use sync_replicas::driver::Generation;
@@ -37,7 +37,7 @@ fn a_shard_makes_no_update_that_is_not_finite() {
             shard.admit(id, replica, None).expect("it is staged");
         }
         let saved = shard.state();
-        let applied = shard.apply(0, true, 1.into(), Generation::new(1));
+        let applied = shard.apply(None, true, 1.into(), Generation::new(1));
         assert_eq!(shard.is_whole(), expected.is_none());
         let Some(cause) = expected else { return applied.expect("it was allowed") };
         let error = applied.expect_err("it is not finite");

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use cluster::placement::{Placement, cut_dense, cut_sparse};
+use cluster::driver::index::VariableIndex;
+use cluster::driver::placement::{Placement, cut_dense, cut_sparse};
 use ndarray::{ArrayD, Axis};
 use proptest::prelude::*;
 use sync_replicas::IndexedSlices;
@@ -43,7 +44,7 @@ proptest! {
         for (variable, (name, shape)) in shapes.iter().enumerate() {
             let rows = shape.first().copied().unwrap_or(1);
             let parts: Vec<_> = placement
-                .places(variable)
+                .places(VariableIndex::new(variable))
                 .iter()
                 .map(|&(shard, position)| &placement.parts(shard)[position])
                 .collect();
@@ -51,7 +52,7 @@ proptest! {
             prop_assert!(parts.len() <= shards);
             let mut next = 0;
             for part in &parts {
-                prop_assert_eq!(part.variable, variable);
+                prop_assert_eq!(part.variable.get(), variable);
                 prop_assert_eq!(part.variable_name(), name);
                 prop_assert_eq!(part.whole, parts.len() == 1);
                 prop_assert_eq!(part.rows.start, next);
@@ -62,7 +63,8 @@ proptest! {
             prop_assert_eq!(next, rows);
         }
         let all: usize = (0..shards).map(|shard| placement.parts(shard).len()).sum();
-        let placed: usize = (0..shapes.len()).map(|n| placement.places(n).len()).sum();
+        let places = |n| placement.places(VariableIndex::new(n)).len();
+        let placed: usize = (0..shapes.len()).map(places).sum();
         prop_assert_eq!(all, placed, "a shard has a part that no variable knows");
     }
 
@@ -94,7 +96,7 @@ proptest! {
     ) {
         let whole: ArrayD<f32> = array(&shape, seed);
         let placement = Placement::new(&[("v", shape.clone())], 4, shards);
-        let joined = placement.join(0, |shard, position| {
+        let joined = placement.join(VariableIndex::new(0), |shard, position| {
             cut_dense(&placement.parts(shard)[position], whole.view())
         });
         prop_assert_eq!(&joined, &whole);
@@ -103,7 +105,7 @@ proptest! {
         }
         let sparse = slices(&shape, seed);
         let dense = sparse.to_dense(shape[0]).expect("it fits");
-        let joined = placement.places(0).iter().map(|&(shard, position)| {
+        let joined = placement.places(VariableIndex::new(0)).iter().map(|&(shard, position)| {
             let part = &placement.parts(shard)[position];
             let cut = cut_sparse(part, &sparse).into_owned();
             cut.to_dense(part.shape[0]).expect("it fits")
@@ -153,6 +155,6 @@ fn a_variable_named_like_a_part_is_not_taken_for_one() {
     let names: BTreeSet<_> = parts.iter().map(|part| &part.name).collect();
     assert_eq!(names.len(), parts.len(), "two parts of one name: {names:?}");
     for part in parts {
-        assert_eq!(part.variable_name(), shapes[part.variable].0, "{}", part.name);
+        assert_eq!(part.variable_name(), shapes[part.variable.get()].0, "{}", part.name);
     }
 }

@@ -7,8 +7,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use cluster::ServerStatus;
 use cluster::security::{SharedKey, Signer, wall_clock};
-use cluster::server::ServerStatus;
 use http_body::{Body, Frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use cluster::client::Connector;
+use cluster::Connector;
 use cluster::security::{RefusalCounts, SharedKey, Signer, TlsError, TlsSettings, wall_clock};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::net::TcpListener;

@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::client::{Connector, ReplicaClient, ReplicaSettings, WorkTimes};
-use cluster::index::ServerIndex;
-use cluster::placement::{Placement, cut_dense};
+use cluster::driver::client::{Connector, ReplicaClient, ReplicaSettings, WorkTimes};
+use cluster::driver::index::ServerIndex;
+use cluster::driver::placement::{Placement, cut_dense};
+use cluster::driver::server::{
+    self, ServeError, ServerSettings, TransportSettings, serve_with_incoming,
+};
+use cluster::driver::shard::{Shard, ShardSettings};
 use cluster::security::{Guard, ServerTls, SharedKey, Signer, wall_clock};
-use cluster::server::{self, ServeError, ServerSettings, TransportSettings, serve_with_incoming};
-use cluster::shard::{Shard, ShardSettings};
 use cluster::{Agreement, Wire};
 use optim::{OptimizerState, Sgd};
 use sync_replicas::driver::ServerDuties;
@@ -85,7 +87,7 @@ impl Server {
         let optimizer = OptimizerState::new(Sgd::new(0.1)).expect("a good rate");
         let parts = placement.parts(index);
         let arrays: Vec<_> = start.iter().map(|(_, it)| it).collect();
-        let initial = parts.iter().map(|part| cut_dense(part, arrays[part.variable].view()));
+        let initial = parts.iter().map(|part| cut_dense(part, arrays[part.variable.get()].view()));
         let initial = initial.map(|view| view.to_owned()).collect();
         let shard = Shard::new(parts, initial, optimizer, ShardSettings::default());
         let guard = key.clone().map(|key| Arc::new(Guard::new(key)));

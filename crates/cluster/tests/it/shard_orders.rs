@@ -1,8 +1,9 @@
 //! A shard sums the same in whatever batches the coordinator's decisions come (P-14, P-22).
 
-use cluster::coordinator::{Decision, ShardCommand};
-use cluster::placement::Placement;
-use cluster::shard::ShardSettings;
+use cluster::driver::coordinator::{Decision, ShardCommand};
+use cluster::driver::index::VariableIndex;
+use cluster::driver::placement::Placement;
+use cluster::driver::shard::ShardSettings;
 use sync_replicas::engine::Admission;
 
 use crate::support::{contribution, gradients, optimizers, shapes, shards, stage, variables};
@@ -29,9 +30,11 @@ fn decisions(
         let contribution = contribution(replica, step);
         match below(5) {
             0 if replica > 0 => Decision::Discard(contribution),
-            1 if some && replica > 0 => {
-                Decision::Admit { contribution, key: below(100), variables: Some(vec![0, 2]) }
-            }
+            1 if some && replica > 0 => Decision::Admit {
+                contribution,
+                key: below(100),
+                variables: Some([0, 2].map(VariableIndex::new).into()),
+            },
             _ => Decision::Admit { contribution, key: below(100), variables: None },
         }
     };
@@ -64,7 +67,7 @@ fn run(seed: u64, mut cut: impl FnMut(usize) -> usize) -> Vec<String> {
         for lane in 0..lanes {
             commands.push(ShardCommand::Apply {
                 decided: std::mem::take(&mut left),
-                variable: some.then_some(lane),
+                variable: some.then_some(VariableIndex::new(lane)),
                 global_step: (step as i64).into(),
                 last: lane + 1 == lanes,
             });

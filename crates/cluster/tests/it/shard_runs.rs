@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use cluster::placement::Placement;
-use cluster::shard::{AverageSettings, ShardError, ShardSettings, Wire};
+use cluster::driver::index::VariableIndex;
+use cluster::driver::placement::Placement;
+use cluster::driver::shard::{AverageSettings, ShardError, ShardSettings, Wire};
 use sync_replicas::driver::Generation;
 use sync_replicas::engine::Admission;
 use sync_replicas::options::SummationOrder;
@@ -55,22 +56,24 @@ fn sharded(
                 shard.admit(id, share, None).expect("it is staged");
             }
         }
-        let lanes = match admission {
-            Admission::Together => 1,
-            // The last variable has no gradient, and so no lane.
-            Admission::PerVariable => initial.len() - 1,
+        let closed: Vec<_> = match admission {
+            Admission::Together => vec![None],
+            // The last variable has no gradient.
+            Admission::PerVariable => {
+                (0..initial.len() - 1).map(|it| Some(VariableIndex::new(it))).collect()
+            }
         };
-        for lane in 0..lanes {
+        for (place, variable) in closed.iter().enumerate() {
             for shard in &mut shards {
                 let next = (step as i64 + 1).into();
-                let last = lane + 1 == lanes;
-                shard.apply(lane, last, next, Generation::new(1)).expect("it fits");
+                let last = place + 1 == closed.len();
+                shard.apply(*variable, last, next, Generation::new(1)).expect("it fits");
             }
         }
     }
     let mut averages = Variables::new();
     for (index, (name, _)) in placement.variables().iter().enumerate() {
-        let array = placement.join(index, |shard, n| {
+        let array = placement.join(VariableIndex::new(index), |shard, n| {
             let kept = shards[shard].averages().expect("they are kept");
             kept.average(&placement.parts(shard)[n].name).expect("all are averaged")
         });
@@ -113,7 +116,7 @@ fn arrival_order_sums_as_they_come() {
         shard.admit(id, 9 - replica, None).expect("it is staged");
         assert_eq!(shard.staged_bytes(), 0);
     }
-    shard.apply(0, true, 1.into(), Generation::new(1)).expect("it fits");
+    shard.apply(None, true, 1.into(), Generation::new(1)).expect("it fits");
     assert_eq!(
         *shard.snapshot().variables.arrays()[0],
         ndarray::arr1(&[-3.0_f32, -0.5]).into_dyn()
@@ -132,10 +135,11 @@ fn a_snapshot_never_changes_and_nobody_sees_half_a_step() {
     let id = contribution(0, 1);
     stage(&mut shards[0], id, &gradients(1), 8);
     shards[0].admit(id, 0, None).expect("it is staged");
-    for lane in 0..5 {
+    for variable in 0..5 {
         let shard = &mut shards[0];
-        assert!(Arc::ptr_eq(&before, &shard.snapshot()), "published before lane {lane}");
-        shard.apply(lane, lane == 4, 1.into(), Generation::new(1)).expect("it fits");
+        assert!(Arc::ptr_eq(&before, &shard.snapshot()), "published before variable {variable}");
+        let (last, variable) = (variable == 4, VariableIndex::new(variable));
+        shard.apply(Some(variable), last, 1.into(), Generation::new(1)).expect("it fits");
     }
     let after = shards[0].snapshot();
     assert_eq!(after.global_step.get(), 1);
@@ -153,15 +157,16 @@ fn what_nobody_reads_is_updated_in_place() {
     let placement = Placement::new(&shapes(&initial), 4, 1);
     let make = || optimizers().remove(0);
     let mut shards = shards(&placement, &initial, make, &ShardSettings::default());
-    let place =
-        |shard: &cluster::shard::Shard<f32>| shard.snapshot().variables.arrays()[0].as_ptr();
+    let place = |shard: &cluster::driver::shard::Shard<f32>| {
+        shard.snapshot().variables.arrays()[0].as_ptr()
+    };
     let before = place(&shards[0]);
     for (step, held) in [(1, false), (2, true)] {
         let id = contribution(0, step);
         stage(&mut shards[0], id, &gradients(step), 64);
         shards[0].admit(id, 0, None).expect("it is staged");
         let reader = held.then(|| shards[0].snapshot());
-        shards[0].apply(0, true, (step as i64).into(), Generation::new(1)).expect("it fits");
+        shards[0].apply(None, true, (step as i64).into(), Generation::new(1)).expect("it fits");
         assert_eq!(place(&shards[0]) == before, !held, "step {step}");
         drop(reader);
     }
@@ -181,7 +186,7 @@ fn orders_that_fit_nothing_are_refused() {
         "contribution 2 of replica 4 (incarnation 1) is to be admitted, but is not wholly staged \
          here"
     );
-    let old = shard.apply(0, true, 1.into(), Generation::new(7));
+    let old = shard.apply(None, true, 1.into(), Generation::new(7));
     assert!(matches!(old, Err(ShardError::Generation { .. })), "{old:?}");
     // Two were staged before either was admitted; the second has other kinds.
     stage(shard, contribution(0, 1), &gradients(0), 64);
@@ -196,5 +201,5 @@ fn orders_that_fit_nothing_are_refused() {
     shard.admit(contribution(0, 1), 0, None).expect("it is staged");
     let refused = shard.admit(contribution(1, 1), 0, None);
     assert!(matches!(refused, Err(ShardError::Kind { .. })), "{refused:?}");
-    shard.apply(0, true, 1.into(), Generation::new(1)).expect("the first is there");
+    shard.apply(None, true, 1.into(), Generation::new(1)).expect("the first is there");
 }

@@ -1,7 +1,8 @@
 //! Staging: what is announced comes whole, or not at all.
 
-use cluster::placement::Placement;
-use cluster::shard::{Section, Shard, ShardSettings, StageError, Wire};
+use cluster::driver::index::VariableIndex;
+use cluster::driver::placement::Placement;
+use cluster::driver::shard::{Section, Shard, ShardSettings, StageError, Wire};
 use ndarray::arr1;
 use optim::{OptimizerState, Sgd};
 use sync_replicas::driver::Generation;
@@ -110,7 +111,7 @@ fn sections_come_in_any_order_and_in_pieces() {
     assert!(shard.is_staged(id));
     let before = shard.snapshot();
     shard.admit(id, 0, None).expect("it is staged");
-    shard.apply(0, true, 1.into(), Generation::new(1)).expect("it fits");
+    shard.apply(None, true, 1.into(), Generation::new(1)).expect("it fits");
     let after = shard.snapshot();
     let change = |part: usize| &*before.variables.arrays()[part] - &*after.variables.arrays()[part];
     let near = |got: ndarray::ArrayD<f32>, expected: &[f32]| {
@@ -191,9 +192,9 @@ fn a_kind_other_than_at_first_is_refused_at_the_announcement() {
 fn a_commit_names_what_is_staged() {
     let mut shard = shard(Wire::Native);
     let [first, second] = [contribution(0, 1), contribution(1, 1)];
-    assert_eq!(shard.vet(first, &[0]), Ok(false), "nothing is staged");
+    assert_eq!(shard.vet(first, &[0].map(VariableIndex::new)), Ok(false), "nothing is staged");
     shard.begin(first, &[dense(0), sparse(1, 0)]).expect("it fits");
-    assert_eq!(shard.vet(first, &[0, 1]), Ok(false), "it is not whole");
+    assert_eq!(shard.vet(first, &[0, 1].map(VariableIndex::new)), Ok(false), "it is not whole");
     assert_eq!(receive(&shard, first, 0, &[0; 12]), Ok(true));
     let cases: [(&[usize], &str); 5] = [
         (&[0], "a gradient of `table` came, and it was not committed"),
@@ -203,14 +204,17 @@ fn a_commit_names_what_is_staged() {
         (&[0, 1, 9], ""),
     ];
     for (variables, expected) in cases {
-        let got = shard.vet(first, variables);
+        let variables: Vec<_> = variables.iter().map(|&it| VariableIndex::new(it)).collect();
+        let got = shard.vet(first, &variables);
         // Variables of other servers are theirs to look at.
         let error = got.as_ref().err().map(ToString::to_string).unwrap_or_default();
         assert!(error.contains(expected) && got.is_ok() == expected.is_empty(), "{got:?}");
     }
     shard.begin(second, &[sparse(1, 0)]).expect("kinds are not fixed yet");
     shard.admit(first, 0, None).expect("it is staged");
-    let error = shard.vet(second, &[1]).expect_err("the first one had another gradient");
+    let error = shard
+        .vet(second, &[1].map(VariableIndex::new))
+        .expect_err("the first one had another gradient");
     assert!(error.to_string().contains("in the first contribution"), "{error}");
 }
 

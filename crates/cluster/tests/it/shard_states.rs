@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use cluster::placement::Placement;
-use cluster::shard::{AverageSettings, Shard, ShardSettings, ShardState, gather, scatter};
+use cluster::driver::placement::Placement;
+use cluster::driver::shard::{AverageSettings, Shard, ShardSettings, ShardState, gather, scatter};
 use proptest::prelude::*;
 use sync_replicas::checkpoint::TrainingState;
 use sync_replicas::driver::Generation;
@@ -60,7 +60,7 @@ fn step(shards: &mut [Shard<f32>], number: u64) {
         let id = contribution(0, number + 1);
         stage(shard, id, &gradients(number), 64);
         shard.admit(id, 0, None).expect("it is staged");
-        shard.apply(0, true, (number as i64 + 1).into(), generation).expect("it fits");
+        shard.apply(None, true, (number as i64 + 1).into(), generation).expect("it fits");
     }
 }
 

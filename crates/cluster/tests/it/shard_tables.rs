@@ -1,7 +1,8 @@
 //! Shares of tables on shards: together what one process has, however many there are (P-17).
 
-use cluster::placement::Placement;
-use cluster::shard::{Section, Shard, ShardError, ShardSettings, StageError};
+use cluster::driver::index::VariableIndex;
+use cluster::driver::placement::Placement;
+use cluster::driver::shard::{Section, Shard, ShardError, ShardSettings, StageError};
 use ndarray::ArrayD;
 use optim::{LazyAdam, Momentum, OptimizerState};
 use sync_replicas::driver::Generation;
@@ -83,12 +84,14 @@ fn any_number_of_shards_has_the_rows_of_one_process() {
                 let id = contribution(share, step + 1);
                 for shard in &mut shards {
                     stage(shard, id, &gradients(step * AGGREGATE + share), 24);
-                    assert!(shard.vet(id, &[0, 1, 2, 3]).expect("all came"));
+                    assert!(
+                        shard.vet(id, &[0, 1, 2, 3].map(VariableIndex::new)).expect("all came")
+                    );
                     shard.admit(id, share, None).expect("it is staged");
                 }
             }
             for shard in &mut shards {
-                shard.apply(0, true, (step as i64 + 1).into(), generation).expect("it fits");
+                shard.apply(None, true, (step as i64 + 1).into(), generation).expect("it fits");
             }
         }
         let at = (generation, (STEPS as i64).into());

@@ -1,7 +1,8 @@
 //! What several tests need: variables and gradients, and shards driven as a coordinator does.
 
-use cluster::placement::{Part, Placement, cut_dense, cut_sparse};
-use cluster::shard::{Contribution, Section, Shard, ShardSettings, StageError};
+use cluster::driver::index::VariableIndex;
+use cluster::driver::placement::{Part, Placement, cut_dense, cut_sparse};
+use cluster::driver::shard::{Contribution, Section, Shard, ShardSettings, StageError};
 use ndarray::ArrayD;
 use optim::{Adam, Momentum, Optimizer, OptimizerState, Sgd};
 use sync_replicas::driver::{Generation, Incarnation};
@@ -72,7 +73,7 @@ pub fn shards(
     let values: Vec<_> = initial.iter().map(|(_, it)| it).collect();
     let one = |shard| {
         let parts = placement.parts(shard);
-        let cut = |part: &Part| cut_dense(part, values[part.variable].view()).to_owned();
+        let cut = |part: &Part| cut_dense(part, values[part.variable.get()].view()).to_owned();
         let initial = parts.iter().map(cut).collect();
         let optimizer = OptimizerState::new(optimizer()).expect("good parameters");
         let sections = placement.sections(shard);
@@ -119,8 +120,9 @@ pub fn stage(
     let gradients: Vec<_> = gradients.iter().map(|(_, gradient)| gradient).collect();
     let settings = shard.settings().clone();
     let sections = shard.sections().iter().enumerate();
-    let (sections, bytes): (Vec<_>, Vec<_>) =
-        sections.map(|(n, part)| section(n, part, gradients[part.variable], &settings)).unzip();
+    let (sections, bytes): (Vec<_>, Vec<_>) = sections
+        .map(|(n, part)| section(n, part, gradients[part.variable.get()], &settings))
+        .unzip();
     let mut whole = shard.begin(contribution, &sections).expect("a good announcement");
     for (n, bytes) in bytes.iter().enumerate() {
         for piece in bytes.chunks(piece) {
@@ -146,7 +148,9 @@ pub fn joined(placement: &Placement, shards: &[Shard<f32>]) -> Variables<f32> {
     let snapshots: Vec<_> = shards.iter().map(Shard::snapshot).collect();
     let mut joined = Variables::new();
     for (index, (name, _)) in placement.variables().iter().enumerate() {
-        let array = placement.join(index, |shard, n| snapshots[shard].variables.arrays()[n].view());
+        let array = placement.join(VariableIndex::new(index), |shard, n| {
+            snapshots[shard].variables.arrays()[n].view()
+        });
         joined = joined.with(name.as_str(), array).expect("a name of its own");
     }
     joined

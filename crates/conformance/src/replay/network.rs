@@ -12,8 +12,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use cluster::client::Connector;
-use cluster::server::ServerStatus;
+use cluster::Connector;
+use cluster::ServerStatus;
 use cluster::spec::Node;
 use cluster::{Cluster, OnCluster, ProcessHandle, StatusError};
 use optim::{ExponentialMovingAverage, Optimizer};

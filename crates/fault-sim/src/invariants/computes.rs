@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cluster::client::protocol::Version;
+use cluster::driver::client::protocol::Version;
 
 use super::{Fact, Invariant};
 

@@ -4,8 +4,8 @@
 //! Where each variable is admitted for itself, a lane is called by its variable.
 
 use accum_core::GlobalStep;
-use cluster::client::protocol::Version;
-use cluster::coordinator::{Answer, Ticket};
+use cluster::driver::client::protocol::Version;
+use cluster::driver::coordinator::{Answer, Ticket};
 use engine::{Decision, Effect, Grant, Outcome, Push, Refused, TokenLedger};
 use engine::{Generation, Incarnation, ReplicaId};
 

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use cluster::coordinator::{Answer, Ticket};
+use cluster::driver::coordinator::{Answer, Ticket};
 use engine::Refused;
 use engine::{Generation, Incarnation, ReplicaId};
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use cluster::client::protocol::{Action, Request};
-use cluster::coordinator::{GivenUp, Ticket};
-use cluster::shard::{Section, Wire};
+use cluster::driver::client::protocol::{Action, Request};
+use cluster::driver::coordinator::{GivenUp, Ticket};
+use cluster::driver::index::VariableIndex;
+use cluster::driver::shard::{Section, Wire};
 use engine::{Admission, ReplicaId};
 use sync_replicas::explicit::GradientKind;
 
@@ -82,7 +83,7 @@ impl Process {
         for (part, it) in Arc::clone(&stage.mix.placement).parts(line.server).iter().enumerate() {
             if variables.contains(&it.variable) {
                 sections.push(Section { part, kind: GradientKind::Dense, rows: 0 });
-                let first = it.variable * ROWS;
+                let first = it.variable.get() * ROWS;
                 let mut bytes = Vec::new();
                 let numbers = &elements[first + it.rows.start..first + it.rows.end];
                 Wire::Native.put(numbers, &mut bytes);
@@ -97,16 +98,15 @@ impl Process {
 }
 
 /// All variables, or by chance some: per variable a push may leave others out.
-pub(super) fn variables(stage: &mut Stage) -> Vec<usize> {
+pub(super) fn variables(stage: &mut Stage) -> Vec<VariableIndex> {
     let Mix { variables, faults, config, .. } = &stage.mix;
-    let (variables, partial) = (*variables, faults.partial);
+    let (all, partial) = ((0..*variables).map(VariableIndex::new), faults.partial);
     let per_variable = config.settings().admission == Admission::PerVariable;
     if per_variable && stage.dice.chance(partial) {
-        let some = (0..variables).filter(|_| stage.dice.chance(0.5));
-        let some: Vec<usize> = some.collect();
+        let some: Vec<_> = all.clone().filter(|_| stage.dice.chance(0.5)).collect();
         if !some.is_empty() {
             return some;
         }
     }
-    (0..variables).collect()
+    all.collect()
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use accum_core::GlobalStep;
-use cluster::shard::{ShardState, scatter};
+use cluster::driver::shard::{ShardState, scatter};
 use engine::{Generation, Positions};
 
 use super::{Disk, Servers};

@@ -2,7 +2,8 @@
 //!
 //! Where each variable is admitted for itself, lanes are called by their variables here.
 
-use cluster::coordinator::{Answer, Observed, Ticket};
+use cluster::driver::coordinator::{Answer, Observed, Ticket};
+use cluster::driver::index::VariableIndex;
 use engine::{Admission, Decision, Effect, Expiry, Outcome, Push, Refused, ReplicaId};
 
 use super::Servers;
@@ -41,8 +42,8 @@ impl Servers {
             Observed::Renewed { replica } => stage.note(&Fact::Renewed { replica }),
             Observed::Ticked => stage.note(&Fact::Ticked),
             Observed::Lanes(lanes) if each => {
-                stage.note(&Fact::Lanes { variables: &lanes });
-                leader.lanes = lanes;
+                leader.lanes = lanes.into_iter().map(VariableIndex::get).collect();
+                stage.note(&Fact::Lanes { variables: &leader.lanes });
             }
             Observed::Lanes(_) => {}
             Observed::Decided { push, decision } => {

@@ -5,12 +5,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cluster::client::protocol::{Ended, Reply, Version};
-use cluster::coordinator::{Decision, ShardCommand, Ticket, receipt};
-use cluster::index::ServerIndex;
-use cluster::place::Caller;
-use cluster::placement::Part;
-use cluster::shard::{
+use cluster::driver::client::protocol::{Ended, Reply, Version};
+use cluster::driver::coordinator::{Decision, ShardCommand, Ticket, receipt};
+use cluster::driver::index::{ServerIndex, VariableIndex};
+use cluster::driver::place::Caller;
+use cluster::driver::placement::Part;
+use cluster::driver::shard::{
     Announced, Applied, Contribution, Open, Section, Shard, ShardState, StageError,
 };
 use engine::{Generation, ReplicaId};
@@ -281,7 +281,7 @@ impl ParameterServer {
         self.send_values(stage);
     }
 
-    fn hold(&mut self, contribution: Contribution, variables: Option<&[usize]>) {
+    fn hold(&mut self, contribution: Contribution, variables: Option<&[VariableIndex]>) {
         let generation = self.shard.snapshot().generation;
         let Contribution { replica, incarnation, sequence } = contribution;
         let by = Contributor { generation, replica, incarnation, sequence };
@@ -293,11 +293,11 @@ impl ParameterServer {
         }
     }
 
-    fn took(&mut self, variable: Option<usize>, stage: &mut Stage) {
+    fn took(&mut self, variable: Option<VariableIndex>, stage: &mut Stage) {
         let parts = self.shard.parts().iter().zip(&mut self.held);
         let taken = parts.filter(|(part, _)| variable.is_none_or(|it| it == part.variable));
         let contributors: Vec<_> = taken.map(|(_, held)| std::mem::take(held)).collect();
-        let (server, lane) = (self.index, variable.unwrap_or(0));
+        let (server, lane) = (self.index, variable.map_or(0, VariableIndex::get));
         stage.note(&Fact::Took { server, lane, contributors: &contributors });
     }
 }
@@ -308,7 +308,7 @@ pub(crate) fn values<'a>(
     arrays: &'a [Arc<ndarray::ArrayD<f64>>],
 ) -> impl Iterator<Item = (usize, f64)> + 'a {
     parts.iter().zip(arrays).flat_map(|(part, array)| {
-        let rows = part.rows.clone().map(|row| part.variable * ROWS + row);
+        let rows = part.rows.clone().map(|row| part.variable.get() * ROWS + row);
         rows.zip(array.iter().copied())
     })
 }

@@ -1,8 +1,8 @@
 //! Replicas' messages to servers: to a shard's server, or to the coordinator.
 
-use cluster::client::protocol::{ConnectError, Departure, Hello, Reply, Request};
-use cluster::coordinator::{GiveUp, Refusal, Ticket};
-use cluster::place::NotAdmitted;
+use cluster::driver::client::protocol::{ConnectError, Departure, Hello, Reply, Request};
+use cluster::driver::coordinator::{GiveUp, Refusal, Ticket};
+use cluster::driver::place::NotAdmitted;
 use engine::ReplicaId;
 
 use super::Servers;

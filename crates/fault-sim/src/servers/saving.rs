@@ -1,6 +1,6 @@
 //! Checkpoints: every server's state at one step, gathered, and on disk a while later.
 
-use cluster::shard::{ShardState, gather};
+use cluster::driver::shard::{ShardState, gather};
 use engine::Positions;
 use sync_replicas::checkpoint::TrainingState;
 

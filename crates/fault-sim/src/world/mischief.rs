@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cluster::client::protocol::Departure;
+use cluster::driver::client::protocol::Departure;
 
 use super::{Phase, World};
 use crate::happenings::Happening;

@@ -132,6 +132,7 @@ impl Drop for Registration {
 /// A registered thread panicked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("thread '{name}' panicked: {message}")]
+#[non_exhaustive]
 pub struct ThreadPanicked {
     /// The thread's registered name.
     pub name: String,

@@ -48,6 +48,7 @@ impl Clock for SystemClock {
 /// What a [`StepCounter`] measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Rate {
     /// The global step at the end of the measured stretch.
     pub global_step: i64,

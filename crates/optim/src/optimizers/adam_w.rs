@@ -1,6 +1,6 @@
 //! Adam with decoupled weight decay.
 
-use super::adam::Moments;
+use super::moments::{Moments, moments};
 use crate::hyper::Checks;
 use crate::{
     BuiltIn, HyperParameterError, Optimizer, Real, ScalarSpec, Schedule, SlotSpec, SparseReach,
@@ -46,49 +46,16 @@ impl AdamW {
         self.weight_decay = weight_decay;
         self
     }
-
-    /// The decay of the first moment, in [0, 1), even once rounded to the variables' number type.
-    #[must_use]
-    pub fn beta1(mut self, beta1: f64) -> Self {
-        self.moments.beta1 = beta1;
-        self
-    }
-
-    /// The decay of the second moment, in [0, 1), even once rounded to the variables' number type.
-    #[must_use]
-    pub fn beta2(mut self, beta2: f64) -> Self {
-        self.moments.beta2 = beta2;
-        self
-    }
-
-    /// The number added to *√v*, above zero.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.moments.epsilon = epsilon;
-        self
-    }
 }
+
+moments!(setters of AdamW);
 
 impl<T: Real> Optimizer<T> for AdamW {
     fn name(&self) -> &'static str {
         "adam_w"
     }
 
-    fn learning_rate(&self) -> &Schedule {
-        &self.learning_rate
-    }
-
-    fn slots(&self) -> Vec<SlotSpec> {
-        Moments::slots()
-    }
-
-    fn scalars(&self) -> Vec<ScalarSpec> {
-        self.moments.scalars::<T>()
-    }
-
-    fn finish(&self, scalars: &mut [f64]) {
-        self.moments.finish::<T>(scalars);
-    }
+    moments!(methods);
 
     fn sparse_reach(&self) -> SparseReach {
         SparseReach::AllRows

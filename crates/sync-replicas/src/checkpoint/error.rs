@@ -129,6 +129,11 @@ impl CheckpointError {
         matches!(self, Self::Damaged { .. })
     }
 
+    /// Of another run, in the words of an error that knows no checkpoint.
+    pub(crate) fn mismatch(error: impl std::fmt::Display) -> Self {
+        Self::Mismatch { what: error.to_string() }
+    }
+
     pub(super) fn io(
         action: &'static str,
         path: &std::path::Path,

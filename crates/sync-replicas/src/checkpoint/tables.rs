@@ -4,25 +4,24 @@
 //! training goes on, read one by one, and the same for any number of writers. Invariant: no row is
 //! taken over before the checksum of its file was found right.
 
+mod writing;
+
 use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use embedding_table::{Block, Table, TableStore, place};
-use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
+pub(in crate::checkpoint) use self::writing::write_tables;
 use super::CheckpointError;
 use super::bytes::{MANIFEST, check_length};
 use super::disk::Disk;
 use super::folder::write_synced;
 use super::manifest::{FileEntry, Manifest, missing_or_unreadable, sha256_hex};
 use crate::Scalar;
-use crate::store::TableSaves;
-
-/// About how many bytes of a file's rows are in memory at a time.
-const FILE: usize = 16 << 20;
+use crate::store::RestoreError;
 
 /// The tables of a checkpoint, and the folder that has their files.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -122,21 +121,23 @@ impl SavedTables {
         &self,
         declared: impl ExactSizeIterator<Item = &'a Table>,
         slots: &[&str],
-    ) -> Result<(), String> {
+    ) -> Result<(), RestoreError> {
         let (here, there) = (declared.len(), self.tables.len());
         if here != there {
-            return Err(format!("{here} tables are declared here and {there} there"));
+            return Err(RestoreError::TableCount { here, there });
         }
         for (here, saved) in declared.zip(&self.tables) {
             let there = &saved.table;
             if !here.is_born_as(there) {
-                return Err(format!("a table is {here:?} here and {there:?} there"));
+                let (here, there) = (Box::new(here.clone()), Box::new(there.clone()));
+                return Err(RestoreError::TableDeclaration { here, there });
             }
             if saved.slots != slots {
-                let (name, there) = (here.name(), &saved.slots);
-                return Err(format!(
-                    "table `{name}` has the slots {slots:?} here, {there:?} there"
-                ));
+                return Err(RestoreError::TableSlots {
+                    name: here.name().to_owned(),
+                    here: slots.iter().map(|&slot| slot.to_owned()).collect(),
+                    there: saved.slots.clone(),
+                });
             }
         }
         Ok(())
@@ -273,96 +274,7 @@ impl SavedTable {
     }
 }
 
-/// Writes all rows of a save into files of a checkpoint's folder, as one of any number of writers.
-pub(super) fn write_tables<T: Scalar>(
-    disk: &mut impl Disk,
-    folder: &Path,
-    saves: &mut TableSaves<T>,
-    writer: usize,
-) -> Result<Vec<SavedTable>, CheckpointError> {
-    let declared = saves.tables().to_vec();
-    let slots: Vec<String> = saves.slots().iter().map(|slot| (*slot).to_owned()).collect();
-    let mut tables = Vec::with_capacity(declared.len());
-    for (number, table) in declared.into_iter().enumerate() {
-        saves.sort(number);
-        let row = table.width() * (1 + slots.len()) * size_of::<T>();
-        let most = (FILE / row).max(1);
-        let mut saved = SavedTable { table, slots: slots.clone(), files: Vec::new() };
-        for n in 0.. {
-            let block = saves.next(number, most);
-            let block = block.map_err(|error| CheckpointError::Unwritable {
-                path: folder.to_owned(),
-                what: error.to_string(),
-            })?;
-            // The first is written even without rows, so that it shows where this writer writes.
-            if block.is_empty() && n > 0 {
-                break;
-            }
-            let name = format!("rows-{number}-{writer}-{n:05}.safetensors");
-            saved.files.push(saved.write(disk, (folder, name), &block, false)?);
-        }
-        let candidates = saves.finish(number);
-        if !candidates.is_empty() {
-            let name = format!("candidates-{number}-{writer}.safetensors");
-            saved.files.push(saved.write(disk, (folder, name), &candidates, true)?);
-        }
-        tables.push(saved);
-    }
-    Ok(tables)
-}
-
-impl SavedTable {
-    fn write<T: Scalar>(
-        &self,
-        disk: &mut impl Disk,
-        (folder, name): (&Path, String),
-        block: &Block<T>,
-        candidates: bool,
-    ) -> Result<RowsFile, CheckpointError> {
-        let path = folder.join(&name);
-        let bytes = self.serialize(block, candidates).map_err(|error| {
-            CheckpointError::Unwritable { path: path.clone(), what: error.to_string() }
-        })?;
-        write_synced(disk, &path, &bytes)?;
-        let of = |key: Option<&i64>| key.map_or(0, |key| place(*key));
-        Ok(RowsFile {
-            file: FileEntry::of(&name, &bytes),
-            rows: block.len() as u64,
-            candidates,
-            first: of(block.keys.first()),
-            last: of(block.keys.last()),
-        })
-    }
-
-    fn serialize<T: Scalar>(
-        &self,
-        block: &Block<T>,
-        candidates: bool,
-    ) -> Result<Vec<u8>, safetensors::SafeTensorError> {
-        let (rows, width) = (block.len(), self.table.width());
-        let mut parts: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = vec![
-            (KEYS.into(), Dtype::I64, vec![rows], bytes_of(&block.keys, i64::to_le_bytes)),
-            (COUNTS.into(), Dtype::U32, vec![rows], bytes_of(&block.counts, u32::to_le_bytes)),
-            (STEPS.into(), Dtype::I64, vec![rows], bytes_of(&block.steps, i64::to_le_bytes)),
-        ];
-        let slots = self.slots.iter().map(|slot| format!("{SLOT}{slot}"));
-        let names = std::iter::once(VALUES.to_owned()).chain(slots);
-        let stride = width * (1 + self.slots.len());
-        for (n, name) in names.enumerate().filter(|_| !candidates) {
-            let mut bytes = Vec::with_capacity(rows * width * size_of::<T>());
-            for row in block.rows.chunks_exact(stride) {
-                row[n * width..][..width].iter().for_each(|number| number.put(&mut bytes));
-            }
-            parts.push((name, T::DTYPE, vec![rows, width], bytes));
-        }
-        let views = parts.iter().map(|(name, dtype, shape, bytes)| {
-            TensorView::new(*dtype, shape.clone(), bytes).map(|view| (name.as_str(), view))
-        });
-        safetensors::serialize(views.collect::<Result<Vec<_>, _>>()?, None)
-    }
-}
-
-/// The requested rows of a block.
+/// The rows of a block that are wanted.
 fn only<T: Scalar>(block: &Block<T>, wanted: impl Fn(i64) -> bool) -> Block<T> {
     let stride = block.rows.len().checked_div(block.len()).unwrap_or(0);
     let mut own = Block::default();
@@ -393,8 +305,4 @@ fn damaged(path: &Path, what: String) -> CheckpointError {
 
 fn words<W, const N: usize>(bytes: &[u8], word: impl Fn([u8; N]) -> W) -> Vec<W> {
     bytes.as_chunks::<N>().0.iter().map(|it| word(*it)).collect()
-}
-
-fn bytes_of<W: Copy, const N: usize>(words: &[W], bytes: impl Fn(W) -> [u8; N]) -> Vec<u8> {
-    words.iter().flat_map(|word| bytes(*word)).collect()
 }

@@ -30,6 +30,7 @@ pub struct SyncReplicasOptimizer<T: Scalar, O> {
 /// Something that needs the result of `apply_gradients` was called before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} was asked for before apply_gradients; call apply_gradients first")]
+#[non_exhaustive]
 pub struct NotApplied {
     /// What was requested.
     pub what: &'static str,

@@ -9,8 +9,8 @@ use hooks::StepReport;
 use ndarray::ArrayD;
 use optim::{StateMap, StateValue};
 
-use super::core::ClosedStep;
 use super::shared::Shared;
+use super::shared::core::ClosedStep;
 use crate::checkpoint::{RunId, Tested, TrainingState};
 use crate::failure::describe;
 use crate::hook_host::TrainingView;

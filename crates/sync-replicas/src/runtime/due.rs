@@ -7,8 +7,8 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::core::ClosedStep;
 use super::shared::Shared;
+use super::shared::core::ClosedStep;
 use crate::Scalar;
 use crate::failure::{describe, describe_panic};
 use crate::sync::{AtomicBool, Condvar, Mutex, Ordering, lock};

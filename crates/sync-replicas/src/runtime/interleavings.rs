@@ -16,7 +16,7 @@ use ndarray::array;
 use optim::Sgd;
 
 use crate::hook_host::TrainingView;
-use crate::runtime::timekeeper::Timekeeper;
+use crate::runtime::shared::timekeeper::Timekeeper;
 use crate::runtime::{Replica, Shared, UpdateThread};
 use crate::sync::{Arc, Ordering};
 use crate::{Gradients, Outcome, SyncReplicas, Variables, WaitError};

@@ -3,6 +3,12 @@
 //! For a thread through [`Replica::next_step`], for a task through [`Replica::next_step_async`];
 //! both are the same future.
 
+pub(super) mod cancellation;
+pub(super) mod log;
+pub(super) mod mailbox;
+pub(super) mod step;
+pub(super) mod step_tables;
+
 use std::fmt;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -10,11 +16,11 @@ use std::time::Duration;
 
 use accum_core::LocalStep;
 
-use super::cancellation::{Cancellation, Grants};
-use super::mailbox::{Found, Granted, Mailbox};
-use super::replica_log::ReplicaLog;
+use self::cancellation::{Cancellation, Grants};
+use self::log::ReplicaLog;
+use self::mailbox::{Found, Granted, Mailbox};
+use self::step::{OpenStep, OwnedStep, Step};
 use super::shared::Shared;
-use super::step::{OpenStep, OwnedStep, Step};
 use crate::Scalar;
 use crate::record::{Span, SpanKind};
 use crate::sync::{Arc, block_on};
@@ -39,7 +45,7 @@ pub struct Replica<T: Scalar> {
     /// A token that was waited for and is not used yet.
     token: Option<Granted>,
     /// The step that it computes.
-    pub(super) open: Option<OpenStep>,
+    open: Option<OpenStep>,
 }
 
 /// Why a wait for a step failed; the replica may wait again.

@@ -1,5 +1,10 @@
 //! A trainer's shared state, and the one way to change it: lock, decide, unlock, act.
 
+pub(super) mod core;
+pub(super) mod generations;
+pub(super) mod stop_wish;
+pub(super) mod timekeeper;
+
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::OnceLock;
@@ -10,13 +15,13 @@ use accum_core::SparseMerge;
 use hooks::RunningHook;
 use ndarray::Array2;
 
+use self::core::{Core, FollowUp};
+use self::stop_wish::StopWish;
+use self::timekeeper::Timekeeper;
 use super::buffers::GradientBuffers;
-use super::cancellation::Watch;
 use super::chief::Chief;
-use super::core::{Core, FollowUp};
 use super::due::Due;
-use super::stop_wish::StopWish;
-use super::timekeeper::Timekeeper;
+use super::replica::cancellation::Watch;
 use super::{Monitor, PushError, UpdateThread};
 use crate::failure::describe_panic;
 use crate::hook_host::TrainingView;

@@ -150,16 +150,61 @@ impl TableSetupError {
 /// Variables, slots and averages are no longer of one step, since an update failed half-way.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}; variables and slots are no longer of one step: restore a checkpoint")]
+#[non_exhaustive]
 pub struct Torn {
     /// What became of that update.
     pub reason: String,
 }
 
-/// Why a saved optimizer and averages were not taken over; nothing changed.
+/// Why a saved state was not taken over; nothing changed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RestoreError {
-    /// The formulas differ.
+    /// Other variables.
+    #[error("the variables are {here} here and {there} there")]
+    Variables {
+        /// Their names.
+        here: String,
+        /// Those of the saved ones.
+        there: String,
+    },
+    /// A variable of another shape.
+    #[error("variable `{name}` has shape {here:?} here and {there:?} there")]
+    Shape {
+        /// Its name.
+        name: String,
+        /// The one in use.
+        here: Vec<usize>,
+        /// The saved one.
+        there: Vec<usize>,
+    },
+    /// More tables, or fewer.
+    #[error("{here} tables are declared here and {there} there")]
+    TableCount {
+        /// How many there are.
+        here: usize,
+        /// How many are saved.
+        there: usize,
+    },
+    /// A table whose rows begin otherwise.
+    #[error("a table is {here:?} here and {there:?} there")]
+    TableDeclaration {
+        /// The one in use.
+        here: Box<Table>,
+        /// The saved one.
+        there: Box<Table>,
+    },
+    /// A table with other slots.
+    #[error("table `{name}` has the slots {here:?} here, {there:?} there")]
+    TableSlots {
+        /// Its name.
+        name: String,
+        /// Those of the optimizer.
+        here: Vec<String>,
+        /// The saved ones.
+        there: Vec<String>,
+    },
+    /// Another formula.
     #[error("the optimizer is {here} here and {there} there")]
     OtherOptimizer {
         /// The one in use.

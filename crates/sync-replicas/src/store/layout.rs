@@ -8,6 +8,7 @@ use std::sync::Arc;
 use embedding_table::Table;
 use indexmap::IndexSet;
 
+use super::error::RestoreError;
 use crate::{VariableError, Variables};
 
 /// Names, with the shapes of arrays and the declarations of tables, in order; clones are cheap.
@@ -142,24 +143,22 @@ impl Layout {
     }
 
     /// Whether variables have these names and shapes; if not, what was expected and what came.
-    /// Tables are checked where their rows are taken over.
-    pub(crate) fn check<T: Clone>(&self, variables: &Variables<T>) -> Result<(), String> {
+    /// Tables are looked at where their rows are taken over.
+    pub(crate) fn check<T: Clone>(&self, variables: &Variables<T>) -> Result<(), RestoreError> {
         let there = variables.layout();
         let arrays = |layout: &Self| -> Vec<String> {
             layout.names().take(layout.arrays()).map(str::to_owned).collect()
         };
         let (here, theirs) = (arrays(self), arrays(there));
         if here != theirs {
-            let (here, theirs) = (here.join(", "), theirs.join(", "));
-            return Err(format!("the variables are {here} here and {theirs} there"));
+            let (here, there) = (here.join(", "), theirs.join(", "));
+            return Err(RestoreError::Variables { here, there });
         }
         for (index, shape) in self.shapes.iter().enumerate() {
             let got = &there.shapes[index];
             if shape != got {
-                let name = self.name(index);
-                return Err(format!(
-                    "variable `{name}` has shape {shape:?} here and {got:?} there"
-                ));
+                let (here, there) = (shape.clone(), got.clone());
+                return Err(RestoreError::Shape { name: self.name(index).to_owned(), here, there });
             }
         }
         Ok(())

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use accum_core::GlobalStep;
+use accum_core::{BufferPool, GlobalStep, IndexedSlices};
 use embedding_table::{Rows, StoreError, Table};
 use engine::ReplicaId;
 use ndarray::ArrayD;
@@ -259,14 +259,7 @@ impl<T: Scalar> ParameterStore<T> {
                 let gradient =
                     SparseGradient { indices: &slices.indices, rows: slices.values.view() };
                 self.optimizer.apply_sparse(name, to.view_mut(), gradient)?;
-                if self.is_not_finite() {
-                    return Err(Failed::NotFinite(None));
-                }
-                if self.observe {
-                    return Ok(Some(Gradient::Sparse(slices)));
-                }
-                pool.give(slices.values);
-                Ok(None)
+                self.applied(slices, &pool)
             }
         }
     }
@@ -284,6 +277,15 @@ impl<T: Scalar> ParameterStore<T> {
         let rows = Rows { keys: &slices.indices, counts: &counts, gradients };
         let made = step.next().unwrap_or(step);
         tables.update(table, made, &rows, &mut self.optimizer).map_err(Failed::Table)?;
+        self.applied(slices, &pool)
+    }
+
+    /// What becomes of rows that were applied: they are observed, or their memory is free again.
+    fn applied(
+        &self,
+        slices: IndexedSlices<T>,
+        pool: &BufferPool<T>,
+    ) -> Result<Option<Gradient<T>>, Failed> {
         if self.is_not_finite() {
             return Err(Failed::NotFinite(None));
         }

@@ -153,11 +153,10 @@ impl<T: Scalar> Tables<T> {
         saved: &SavedTables,
         share: (usize, usize),
     ) -> Result<Vec<TableStore<T>>, CheckpointError> {
-        let mismatch = |what: String| CheckpointError::Mismatch { what };
         let slots: Vec<&str> = self.slots.iter().map(|(name, _)| *name).collect();
-        saved.check(self.declared.iter(), &slots).map_err(mismatch)?;
+        saved.check(self.declared.iter(), &slots).map_err(CheckpointError::mismatch)?;
         let stores = self.empty_stores();
-        let mut stores = stores.map_err(|error| mismatch(error.to_string()))?;
+        let mut stores = stores.map_err(CheckpointError::mismatch)?;
         for (number, store) in stores.iter_mut().enumerate() {
             saved.load(number, store, share)?;
         }

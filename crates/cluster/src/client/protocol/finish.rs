@@ -30,7 +30,7 @@ impl Silence {
     }
 }
 
-/// A server that does not coordinate has told of the end.
+/// A server other than the coordinator's has told of the end.
 #[derive(Debug)]
 pub(super) struct Foretold {
     ended: Ended,

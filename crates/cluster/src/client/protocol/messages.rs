@@ -11,6 +11,7 @@ use sync_replicas::record::FailedSave;
 use sync_replicas::{GlobalStep, ReplicaId};
 
 use crate::coordinator::{Answer, Commit, GivenUp, Refusal, StepMade, Ticket, Times};
+use crate::index::VariableIndex;
 use crate::place::Caller;
 use crate::wire::Recorded;
 
@@ -132,7 +133,7 @@ pub enum Reply {
         ticket: Option<Ticket>,
         /// The number of updates done.
         global_step: GlobalStep,
-        /// Whether gradients go to the other servers only once the first has room for them.
+        /// Whether gradients go to the other servers once the coordinator's has room for them.
         bounded: bool,
         /// The run that is served.
         run: Option<RunId>,
@@ -155,12 +156,12 @@ pub enum Reply {
         /// The lookup.
         number: u64,
     },
-    /// The first server has room for the gradients, and so have the others.
+    /// The coordinator's server has room for the gradients, and the others have too.
     Room {
         /// The piece of work.
         sequence: u64,
     },
-    /// The server, which is not the first, holds its part of the gradients.
+    /// The server, which is not the coordinator's, holds its part of the gradients.
     Staged {
         /// The piece of work.
         sequence: u64,
@@ -319,8 +320,8 @@ impl Signal {
 #[derive(Clone, Debug, PartialEq)]
 pub struct PushReport {
     /// The variables with a gradient, ascending.
-    pub variables: Vec<usize>,
-    /// The mean loss of the batch, if given.
+    pub variables: Vec<VariableIndex>,
+    /// The mean loss of the batch, where it is said.
     pub loss: Option<f64>,
     /// How many examples the batch had.
     pub examples: u64,

@@ -11,7 +11,7 @@ pub struct ProtocolSettings {
     pub replica: ReplicaId,
     /// Drawn for this life of the replica's process.
     pub process: u64,
-    /// Where servers are, for messages; the first one coordinates.
+    /// Where servers are, for messages; the first is the coordinator's.
     pub addresses: Vec<String>,
     /// How long servers may be out of reach before the replica fails.
     pub reconnect_timeout: Duration,

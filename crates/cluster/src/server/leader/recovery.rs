@@ -195,7 +195,7 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
         let shard = leader.own.shard();
         let states = (0..placement.shards()).map(|server| {
             let parts = placement.parts(server);
-            let own = parts.iter().map(|part| cut_dense(part, values[part.variable].view()));
+            let own = parts.iter().map(|part| cut_dense(part, values[part.variable.get()].view()));
             shard.initial_state(parts, own.map(|view| view.to_owned()).collect())
         });
         Ok(Some(states.collect::<Result<_, _>>()?))

@@ -282,7 +282,7 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
         let own = &self.own;
         if let Some(command) = wire::command(&order)? {
             let Some(updated) = own.carry_out(&command)? else { return Ok(Vec::new()) };
-            let variable = updated.variable.map(|it| it as u64);
+            let variable = updated.variable.map(|it| it.get() as u64);
             let seconds = updated.took.as_secs_f64();
             let usage = link.usage_if_due(own).map(Into::into);
             return Ok(vec![Answer::Applied(proto::Applied { variable, seconds, usage })]);

@@ -13,7 +13,7 @@ use super::orders::{AnswerError, Link};
 use super::transfer::{IncomingState, TransferError};
 use crate::batches::{batch, batches};
 use crate::client::describe;
-use crate::index::ServerIndex;
+use crate::index::{ServerIndex, VariableIndex};
 use crate::proto::done::Done as Answer;
 use crate::proto::order::Order as Message;
 use crate::proto::{self, Done, Order};
@@ -171,7 +171,7 @@ impl<T: Scalar + bytemuck::Pod> LinkKeeper<T> {
 
     /// An update took so many seconds there, if it is known.
     fn applied(&self, variable: Option<u64>, seconds: f64) {
-        let variable = variable.and_then(|it| usize::try_from(it).ok());
+        let variable = variable.and_then(|it| Some(VariableIndex::new(usize::try_from(it).ok()?)));
         let updated = Updated { variable, took: wire::time(seconds) };
         self.leader.with(|leader| leader.applied(self.server, updated));
     }

@@ -1,10 +1,10 @@
 //! Which contributions count: staged everywhere, of this life, and once.
 
-use cluster::coordinator::{
+use cluster::driver::coordinator::{
     Answer, Commit, Contribution, Coordinator, Ticket, Times, batch_size, receipt,
 };
-use cluster::index::ServerIndex;
-use cluster::place::Caller;
+use cluster::driver::index::{ServerIndex, VariableIndex};
+use cluster::driver::place::Caller;
 use sync_replicas::driver::{Generation, LocalStep};
 use sync_replicas::engine::{Admission, Outcome, Settings};
 use sync_replicas::{GlobalStep, ReplicaId};
@@ -143,7 +143,8 @@ fn commit_of(
     let Ticket { generation, incarnation } = ticket;
     let contribution = Contribution { replica, incarnation, sequence };
     let receipts = receipt(0, ServerIndex::LEADER, generation, contribution);
-    let (local_step, variables) = (LocalStep::new(step), variables.to_vec());
+    let (local_step, variables) =
+        (LocalStep::new(step), variables.iter().map(|&it| VariableIndex::new(it)).collect());
     let (loss, examples, times) = (None, 1, Times::default());
     let commit =
         Commit { ticket, sequence, local_step, variables, loss, receipts, examples, times };
@@ -179,7 +180,7 @@ fn a_stale_commit_fixes_no_variable() {
         let got = if outcome.is_accepted() { "accepted" } else { "stale" };
         assert_eq!(got, expected, "{replica:?} {work:?}: {outcome:?}");
         if outcome.is_accepted() {
-            coordinator.applied(Some(0));
+            coordinator.applied(Some(VariableIndex::new(0)));
             assert_eq!(coordinator.global_step().get(), work.1 + 1, "a step is made");
         }
     }

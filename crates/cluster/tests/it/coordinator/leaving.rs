@@ -1,7 +1,7 @@
 //! Processes that were asked to end: what their leaving ends, and when a server may go.
 
-use cluster::coordinator::{Coordinator, Farewell, Saves};
-use cluster::index::ServerIndex;
+use cluster::driver::coordinator::{Coordinator, Farewell, Saves};
+use cluster::driver::index::ServerIndex;
 use sync_replicas::GlobalStep;
 use sync_replicas::driver::Generation;
 use sync_replicas::engine::{Positions, Settings};

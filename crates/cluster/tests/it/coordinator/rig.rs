@@ -6,12 +6,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use cluster::coordinator::{
+use cluster::driver::coordinator::{
     Actions, Answer, Commit, Contribution, Coordinator, Decision, GiveUp, GivenUp, ShardCommand,
     Ticket, Times, receipt,
 };
-use cluster::index::ServerIndex;
-use cluster::place::Caller;
+use cluster::driver::index::{ServerIndex, VariableIndex};
+use cluster::driver::place::Caller;
 use sync_replicas::driver::{Generation, LocalStep};
 use sync_replicas::engine::{Outcome, Positions, Settings, StopReason, SummationOrder};
 use sync_replicas::record::Span;
@@ -222,7 +222,7 @@ fn commit(
     (loss, examples): (f64, u64),
 ) -> Commit {
     let local_step = LocalStep::new(local_step as i64);
-    let variables = vec![0];
+    let variables = vec![VariableIndex::new(0)];
     let (loss, times) = (Some(loss), Times::default());
     Commit { ticket, sequence, local_step, variables, loss, receipts, examples, times }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cluster::coordinator::{Times, Traffic};
+use cluster::driver::coordinator::{Times, Traffic};
 use sync_replicas::record::{ReplicaOutcome, SpanKind};
 
 use super::rig::Rig;

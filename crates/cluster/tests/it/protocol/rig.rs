@@ -7,12 +7,13 @@
 use std::task::Poll;
 use std::time::Duration;
 
-use cluster::client::protocol::{
+use cluster::driver::client::protocol::{
     Action, ConnectError, ConnectionId, Departure, Ended, ProtocolSettings, PushReport,
     ReplicaProtocol, Reply, Request, Version, Work,
 };
-use cluster::client::{PushError, WaitError};
-use cluster::coordinator::{GivenUp, Refusal, Ticket, Times};
+use cluster::driver::client::{PushError, WaitError};
+use cluster::driver::coordinator::{GivenUp, Refusal, Ticket, Times};
+use cluster::driver::index::VariableIndex;
 use sync_replicas::driver::{Generation, Incarnation, LocalStep};
 use sync_replicas::engine::{Grant, Outcome};
 use sync_replicas::{GlobalStep, ReplicaId};
@@ -107,7 +108,8 @@ impl Rig {
         let wish = match verb {
             "step" => Some(Wish::Step),
             "push" => {
-                let report = PushReport { variables: vec![0], loss: Some(1.0), examples: 1 };
+                let variables = vec![VariableIndex::new(0)];
+                let report = PushReport { variables, loss: Some(1.0), examples: 1 };
                 match protocol.push(&granted(), report, work, now, actions) {
                     Ok(()) => Some(Wish::Push),
                     Err(error) => {

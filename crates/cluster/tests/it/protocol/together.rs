@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::task::Poll;
 use std::time::Duration;
 
-use cluster::client::protocol::{
+use cluster::driver::client::protocol::{
     Action, ConnectionId, Ended, Hello, ProtocolSettings, PushReport, ReplicaProtocol, Reply,
     Request, Version, Work,
 };
-use cluster::coordinator::{Contribution, Coordinator, Ticket, Times};
+use cluster::driver::coordinator::{Contribution, Coordinator, Ticket, Times};
+use cluster::driver::index::VariableIndex;
 use sync_replicas::driver::Generation;
 use sync_replicas::engine::{Grant, Outcome, Settings};
 use sync_replicas::{GlobalStep, ReplicaId};
@@ -280,7 +281,8 @@ impl World {
         if replica.waits.is_none() {
             let Some(Event::Computed) = replica.inbox.last() else { return };
             let grant = replica.grant.take().expect("it was granted");
-            let report = PushReport { variables: vec![0], loss: Some(1.0), examples: 1 };
+            let report =
+                PushReport { variables: vec![VariableIndex::new(0)], loss: Some(1.0), examples: 1 };
             let pushed = replica.protocol.push(&grant, report, work, now, &mut actions);
             replica.waits = Some(if pushed.is_ok() { Wait::Push } else { Wait::Step });
         }

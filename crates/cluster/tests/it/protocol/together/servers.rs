@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use cluster::client::protocol::{ConnectionId, Departure, Ended, Reply, Request};
-use cluster::coordinator::{Contribution, Decision, GiveUp, ShardCommand, Ticket, receipt};
-use cluster::index::ServerIndex;
+use cluster::driver::client::protocol::{ConnectionId, Departure, Ended, Reply, Request};
+use cluster::driver::coordinator::{Contribution, Decision, GiveUp, ShardCommand, Ticket, receipt};
+use cluster::driver::index::ServerIndex;
 use sync_replicas::ReplicaId;
 use sync_replicas::engine::StopReason;
 

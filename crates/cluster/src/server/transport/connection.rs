@@ -26,7 +26,7 @@ const REFUSED: Duration = Duration::from_secs(1);
 pub(super) const MOST_UNPROVEN: usize = 64 << 10;
 
 /// A connection of any kind.
-pub(super) struct Connection {
+pub(in crate::server) struct Connection {
     io: Box<dyn ReadWrite>,
     caller: Caller,
     /// Until its caller is admitted.

@@ -5,11 +5,11 @@
 use std::task::Waker;
 use std::time::Duration;
 
-use super::buffers::GradientBuffers;
-use super::cancellation::Grants;
-use super::error::PushError;
-use super::mailbox::{Granted, Mailbox};
-use super::replica_log::ReplicaLog;
+use crate::runtime::buffers::GradientBuffers;
+use crate::runtime::error::PushError;
+use crate::runtime::replica::cancellation::Grants;
+use crate::runtime::replica::log::ReplicaLog;
+use crate::runtime::replica::mailbox::{Granted, Mailbox};
 use crate::store::{
     GradientError, GradientKind, GradientSpec, Layout, StepContributions, SumOptions, Totals,
     VariableKind, VariableSum, VariableSums, kinds,

@@ -4,7 +4,7 @@
 
 use ndarray::Array2;
 
-use super::shared::Shared;
+use crate::runtime::shared::Shared;
 use crate::store::Version;
 use crate::sync::Arc;
 use crate::{LookupError, Scalar};

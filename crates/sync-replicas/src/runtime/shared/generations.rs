@@ -11,12 +11,12 @@ use accum_core::GlobalStep;
 use hooks::RunningHook;
 use optim::StateMap;
 
-use super::chief::Chief;
 use super::core::Core;
-use super::due::Monitor;
-use super::shared::{Shared, wake};
+use super::{Shared, wake};
 use crate::checkpoint::{self, CheckpointError, RowsToSave, SavedTables, TrainingState};
 use crate::record::Saved;
+use crate::runtime::chief::Chief;
+use crate::runtime::due::Monitor;
 use crate::store::Torn;
 use crate::sync::{Arc, lock};
 use crate::{Scalar, Variables};
@@ -108,13 +108,12 @@ impl<T: Scalar> Shared<T> {
         state: TrainingState<T>,
         initial: InitialTokens,
     ) -> Result<(), CheckpointError> {
-        let mismatch = |what: String| CheckpointError::Mismatch { what };
-        self.layout.check(&state.variables).map_err(mismatch)?;
+        self.layout.check(&state.variables).map_err(CheckpointError::mismatch)?;
         let stores = self.tables.load(&state.tables, (0, 1))?;
         let mut chief = self.chief();
         let tokens = self.core().config().initial_tokens(initial);
-        tokens.map_err(|error| mismatch(error.to_string()))?;
-        chief.restore(&state).map_err(|error| mismatch(error.to_string()))?;
+        tokens.map_err(CheckpointError::mismatch)?;
+        chief.restore(&state).map_err(CheckpointError::mismatch)?;
         chief.run = state.run.unwrap_or(chief.run);
         self.tables.replace(stores);
         let TrainingState { global_step, generation, variables, positions, .. } = state;

@@ -1,7 +1,7 @@
-//! A copy of the project's files, in which a bug can be put back.
+//! A copy of the project's files below the target folder, in which they can be changed.
 //!
 //! Invariant: only files whose content differs are written, so that cargo builds again only what a
-//! bug touches.
+//! change touches.
 
 use std::{
     fs,
@@ -13,14 +13,14 @@ use xshell::{Shell, cmd};
 use crate::Result;
 
 /// The copy.
-pub(super) struct Tree {
+pub(crate) struct Tree {
     folder: PathBuf,
 }
 
 impl Tree {
     /// Brings `folder` to what the working tree has now, new files that git does not ignore
     /// included.
-    pub(super) fn copy(sh: &Shell, folder: &Path) -> Result<Self> {
+    pub(crate) fn copy(sh: &Shell, folder: &Path) -> Result<Self> {
         let listed =
             cmd!(sh, "git ls-files -z --cached --others --exclude-standard").quiet().read()?;
         let root = sh.current_dir();
@@ -37,13 +37,13 @@ impl Tree {
     }
 
     /// Where it is.
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Puts `new` where `old` stands, which must be in one place only; gives the whole file as it
     /// was.
-    pub(super) fn replace(&self, file: &str, old: &str, new: &str) -> Result<String> {
+    pub(crate) fn replace(&self, file: &str, old: &str, new: &str) -> Result<String> {
         let whole = fs::read_to_string(self.folder.join(file))
             .map_err(|error| format!("{file} cannot be read: {error}; name its new place"))?;
         self.write(file, &replaced(&whole, file, old, new)?)?;
@@ -51,7 +51,7 @@ impl Tree {
     }
 
     /// Writes a file of the copy.
-    pub(super) fn write(&self, file: &str, text: &str) -> Result {
+    pub(crate) fn write(&self, file: &str, text: &str) -> Result {
         self.write_bytes(file, text.as_bytes())
     }
 
@@ -71,12 +71,12 @@ impl Tree {
 ///
 /// # Errors
 /// When `old` is not there exactly once.
-pub(super) fn replaced(whole: &str, file: &str, old: &str, new: &str) -> Result<String> {
+pub(crate) fn replaced(whole: &str, file: &str, old: &str, new: &str) -> Result<String> {
     match whole.matches(old).count() {
         1 => Ok(whole.replacen(old, new, 1)),
         found => Err(format!(
-            "expected the good code once in {file}, found it {found} times: {old:?}; write the \
-             bug anew for the code as it is now"
+            "expected this text once in {file}, found it {found} times: {old:?}; write its \
+             replacement anew for the file as it is now"
         )
         .into()),
     }

@@ -11,14 +11,14 @@ use std::time::Duration;
 use accum_core::{GlobalStep, LocalStep};
 use ndarray::{Array2, ArrayD, ArrayViewD};
 
-use super::PushError;
+use super::Replica;
 use super::cancellation::Cancellation;
 use super::mailbox::Granted;
-use super::replica::Replica;
 use super::step_tables::StepTables;
 use crate::hook_host::TrainingView;
 use crate::model::Work;
 use crate::record::{Span, SpanKind};
+use crate::runtime::PushError;
 use crate::sync::Arc;
 use crate::{
     Computed, Gradients, Keys, LookupError, Rows, Scalar, Snapshot, VariableError, Variables,

@@ -3,7 +3,7 @@
 //!
 //! A thread that sleeps until the next such moment; it ends with the trainer, at once.
 
-use super::shared::Shared;
+use super::Shared;
 use crate::Scalar;
 use crate::sync::{Arc, AtomicBool, Ordering, Thread, Weak, park_timeout, thread};
 

@@ -34,12 +34,12 @@ const MINUTE: Duration = Duration::from_secs(60);
 const OWN_DESCRIPTORS: usize = 64;
 
 /// Connections as they are served.
-pub(super) type Incoming = Pin<Box<dyn Stream<Item = io::Result<Connection>> + Send>>;
+pub(in crate::server) type Incoming = Pin<Box<dyn Stream<Item = io::Result<Connection>> + Send>>;
 
 /// How many connections a server of so many replicas and servers may have: theirs, some that are
-/// closing, and strangers'. At most as many as there are descriptors for, so that checkpoints can
-/// always be written.
-pub(super) fn most_connections(replicas: usize, servers: usize) -> usize {
+/// about to be closed, and strangers. At most as many as there are descriptors for, so that
+/// checkpoints can always be written.
+pub(in crate::server) fn most_connections(replicas: usize, servers: usize) -> usize {
     let wanted = 4 * (replicas + servers) + 32 + MOST_STRANGERS;
     wanted.min(descriptors().saturating_sub(OWN_DESCRIPTORS)).max(MOST_STRANGERS)
 }
@@ -55,8 +55,12 @@ fn descriptors() -> usize {
     usize::MAX
 }
 
-/// Takes in at most `most` connections at a time, until the returned stream is dropped.
-pub(super) fn open<I, IO, E>(incoming: I, most: usize, refusals: Arc<RefusalLog>) -> Incoming
+/// Takes in at most `most` connections at a time, until what it gives is dropped.
+pub(in crate::server) fn open<I, IO, E>(
+    incoming: I,
+    most: usize,
+    refusals: Arc<RefusalLog>,
+) -> Incoming
 where
     I: Stream<Item = Result<(IO, Option<SocketAddr>), E>> + Send + 'static,
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,

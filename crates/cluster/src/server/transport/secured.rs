@@ -18,17 +18,17 @@ use super::connection::Connection;
 use super::door::Incoming;
 use crate::security::{Caller, ServerTls};
 
-/// A connection that carries a call's bytes.
-pub(super) enum Secured {
+/// A connection whose bytes are a call's.
+pub(in crate::server) enum Secured {
     Plain(Connection),
     Tls(Box<TlsStream<Connection>>),
 }
 
-/// A stream of them.
-pub(super) type Served = Pin<Box<dyn Stream<Item = io::Result<Secured>> + Send>>;
+/// Such connections.
+pub(in crate::server) type Served = Pin<Box<dyn Stream<Item = io::Result<Secured>> + Send>>;
 
-/// Encrypts incoming connections, if required, until the returned stream is dropped.
-pub(super) fn secure(mut incoming: Incoming, tls: Option<ServerTls>) -> Served {
+/// Encrypts what comes in, where that is asked for, until what it gives is dropped.
+pub(in crate::server) fn secure(mut incoming: Incoming, tls: Option<ServerTls>) -> Served {
     let Some(tls) = tls else {
         return Box::pin(incoming.map(|connection| connection.map(Secured::Plain)));
     };
