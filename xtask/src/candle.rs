@@ -2,11 +2,10 @@
 //!
 //! Apart from `ci`, which builds nothing of candle: its packages take longer than its tests.
 
-use xshell::{Cmd, Shell, cmd};
+use xshell::{Shell, cmd};
 
 use crate::{
-    Result,
-    learned::{Bound, shown},
+    learned::{Bound, learned},
     programs::{CANDLE, EXACT, Programs},
     steps::Steps,
 };
@@ -54,11 +53,4 @@ pub(crate) fn run(sh: &Shell) -> bool {
         });
     }
     steps.finish()
-}
-
-/// Runs a training, and looks at the number that it prints last.
-fn learned(command: Cmd<'_>, what: &str, bound: Bound) -> Result {
-    let said = shown(command)?;
-    let number = said.lines().rev().find_map(|line| line.strip_prefix(what)?.trim().parse().ok());
-    bound.check(what, number.ok_or_else(|| format!("no line `{what} NUMBER` was printed"))?)
 }

@@ -2,12 +2,12 @@
 
 use xshell::{Shell, cmd};
 
-use crate::Result;
+use crate::{Result, burn::MANIFEST};
 
 /// Applies clippy's suggestions, then formats; in this order, for suggestions come unformatted.
 ///
 /// # Errors
-/// When one of the two commands fails, most often because the code does not compile.
+/// When one of the commands fails, most often because the code does not compile.
 pub(crate) fn run(sh: &Shell) -> Result {
     cmd!(
         sh,
@@ -15,5 +15,6 @@ pub(crate) fn run(sh: &Shell) -> Result {
     )
     .run()?;
     cmd!(sh, "cargo fmt --all").run()?;
+    cmd!(sh, "cargo fmt --manifest-path {MANIFEST}").run()?;
     Ok(())
 }

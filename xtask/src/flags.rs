@@ -44,6 +44,9 @@ xflags::xflags! {
         /// Check and test the adapter for candle, and what its examples learn.
         cmd candle {}
 
+        /// The same of the adapter for burn, which is beside the workspace.
+        cmd burn {}
+
         /// Train under Ray on several nodes of this machine, with processes and nodes that die.
         cmd ray {}
 

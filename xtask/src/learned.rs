@@ -30,6 +30,16 @@ impl Bound {
     }
 }
 
+/// Runs a training, and looks at the number that it prints last, behind the words `what`.
+///
+/// # Errors
+/// When it fails, prints no such line, or the number is on the wrong side.
+pub(crate) fn learned(command: Cmd<'_>, what: &str, bound: Bound) -> Result {
+    let said = shown(command)?;
+    let number = said.lines().rev().find_map(|line| line.strip_prefix(what)?.trim().parse().ok());
+    bound.check(what, number.ok_or_else(|| format!("no line `{what} NUMBER` was printed"))?)
+}
+
 /// Runs a command whose output is wanted by us and by the person who reads along.
 ///
 /// # Errors

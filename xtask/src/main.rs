@@ -6,6 +6,7 @@
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "a tool for a terminal")]
 
 mod bench;
+mod burn;
 mod canaries;
 mod candle;
 mod check;
@@ -98,6 +99,7 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
             return Ok(python::alone(&sh, tests));
         }
         flags::XtaskCmd::Candle(_) => return Ok(candle::run(&sh)),
+        flags::XtaskCmd::Burn(_) => return burn::run(&sh),
         flags::XtaskCmd::Publish(it) => publish::run(&sh, it.build)?,
         flags::XtaskCmd::Slurm(_) => return slurm::run(&sh),
         flags::XtaskCmd::Ray(_) => return Ok(python::alone(&sh, python::Tests::Ray)),

@@ -2,9 +2,9 @@
 //! checkpoint neither repeats nor skips one, whatever its number of replicas.
 //!
 //! In arrival order batches come in streams: stream *r* of *n* has the numbers *r*, *r* + *n*,
-//! *r* + 2*n* and so on. A run begins with a stream for each replica and keeps its streams for good:
-//! with another number of replicas, each takes the lowest number left in any of them. In replica
-//! order the shares of a step have consecutive numbers, from step to step.
+//! *r* + 2*n* and so on. A run begins with a stream for each replica and keeps its streams for
+//! good: with another number of replicas, each takes the lowest number left in any of them. In
+//! replica order the shares of a step have consecutive numbers, from step to step.
 
 use std::collections::BTreeSet;
 
