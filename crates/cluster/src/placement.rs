@@ -17,7 +17,7 @@ pub use self::cut::{cut_dense, cut_sparse};
 ///
 /// # Examples
 /// ```
-/// use cluster::placement::Placement;
+/// use cluster::driver::placement::Placement;
 ///
 /// let shapes = [("table", vec![1000, 8]), ("bias", vec![8])];
 /// let placement = Placement::new(&shapes, 4, 2);
