@@ -67,7 +67,7 @@ pub enum CandleError {
     #[error(
         "variable `{name}` was set by the forward pass, as batch normalisation sets its running \
          statistics: replicas share what the optimizer updates, and nothing else. Normalise by \
-         layer or group, or freeze it with `forward_t(x, false)`"
+         layer, or freeze it with `forward_t(x, false)`"
     )]
     SetInPass {
         /// The variable.

@@ -5,6 +5,7 @@
 //! one had.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::backprop::GradStore;
@@ -29,6 +30,8 @@ pub(crate) struct Left<'a> {
 pub(crate) struct Kinds {
     known: Mutex<HashMap<String, Kind>>,
     zeros_for_unused: bool,
+    /// Of variables without a gradient.
+    warned: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +44,7 @@ enum Kind {
 impl Kinds {
     /// With no variable whose gradient is missing.
     pub(crate) fn zeros_for_unused() -> Self {
-        Self { known: Mutex::default(), zeros_for_unused: true }
+        Self { zeros_for_unused: true, ..Self::default() }
     }
 
     /// The gradients of `variables`, and of the rows of tables.
@@ -76,7 +79,26 @@ impl Kinds {
             let slices = IndexedSlices::by_key(keys, copies::array(gradient)?)?;
             gradients = gradients.sparse(table, slices);
         }
-        if found { Ok(gradients) } else { Err(nothing.into()) }
+        if !found {
+            return Err(nothing.into());
+        }
+        self.warn_once(&gradients);
+        Ok(gradients)
+    }
+
+    /// Names the variables without a gradient, once: candle's fused operations cut the graph in
+    /// silence.
+    fn warn_once<T: Float>(&self, gradients: &Gradients<T>) {
+        let is_missing = |it: &(&str, &Gradient<T>)| matches!(it.1, Gradient::Missing);
+        let missing: Vec<&str> = gradients.iter().filter(is_missing).map(|it| it.0).collect();
+        if !missing.is_empty() && !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "variables without a gradient: {}; they are frozen, unused, or come before an \
+                 operation that candle does not differentiate (`layer_norm`, `rms_norm`, `rope`, \
+                 `softmax_last_dim`: take `layer_norm_slow`, `rms_norm_slow`, `softmax`)",
+                missing.join(", ")
+            );
+        }
     }
 
     /// The same gradient in the kind that the variable had first.

@@ -55,6 +55,30 @@ fn a_variable_that_the_loss_does_not_use_has_no_gradient() {
     assert!(matches!(gradient(&gradients, "used.weight"), Gradient::Dense(_)));
 }
 
+/// Candle's fused operations have no backward pass; its slow ones have.
+#[test]
+fn what_comes_before_a_fused_normalisation_has_no_gradient() {
+    #[track_caller]
+    fn check(
+        norm: fn(&Tensor, &Tensor, &Tensor, f32) -> candle_core::Result<Tensor>,
+        learns: bool,
+    ) {
+        let model = CandleModel::new(
+            |vb| Ok((linear(3, 2, vb.pp("before"))?, vb.get(2, "alpha")?, vb.get(2, "beta")?)),
+            move |(net, alpha, beta): &(Linear, Tensor, Tensor), x: &Tensor, _| {
+                norm(&net.forward(x)?, &(alpha + 1.0)?, beta, 1e-5)?.sqr()?.mean_all()?
+                    + beta.sum_all()?
+            },
+        );
+        let variables = model.variables().expect("it builds");
+        let gradients = computed(&model, &variables, &noise(&[4, 3], 1)).gradients;
+        let missing = *gradient(&gradients, "before.weight") == Gradient::Missing;
+        assert_eq!(missing, !learns);
+    }
+    check(candle_nn::ops::layer_norm, false);
+    check(candle_nn::ops::layer_norm_slow, true);
+}
+
 #[test]
 fn a_module_without_variables_is_refused() {
     let model: CandleModel<Tensor, Tensor> =
