@@ -2,7 +2,7 @@
 //!
 //! Vaswani and others (2017), with normalisation before each part; nothing of it is tuned. The loss
 //! that it prints is of text that it has not seen, in nats a character. `shakespeare 100` makes 100
-//! updates and not the usual 2,000.
+//! updates and not the usual 1,000.
 
 #![allow(clippy::print_stdout, reason = "a program tells its result")]
 
@@ -27,7 +27,7 @@ const LAYERS: usize = 2;
 const LINES: usize = 16;
 
 /// Made where no option says how many.
-const UPDATES: i64 = 2_000;
+const UPDATES: i64 = 1_000;
 
 /// Candle's own normalisation of a layer has no backward pass: what comes before it would learn
 /// nothing. This one has.
