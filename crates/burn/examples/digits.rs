@@ -11,9 +11,9 @@ use burn::nn::loss::CrossEntropyLossConfig;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use optim::Adam;
-use sync_replicas::{BatchSource, Hooks, ReplicaId, SyncReplicas};
+use sync_replicas::{BatchSampler, BatchSource, Hooks, ReplicaId, SyncReplicas};
 use sync_replicas_burn::BurnModel;
-use tabular::data::{Batches, Choices, Content, Dataset, Examples, TestRows};
+use tabular::data::{Choices, Content, Dataset, Examples, TestRows};
 
 const SLOW: ReplicaId = ReplicaId::new(4);
 
@@ -39,7 +39,7 @@ impl Net {
 
 /// Batches of the training rows, shuffled and found by number.
 #[derive(Clone)]
-struct Shuffled(Digits, Batches);
+struct Shuffled(Digits, BatchSampler);
 
 impl BatchSource for Shuffled {
     type Batch = Digits;
@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let file = Dataset::new(content, &choices, TestRows::OfTheFile)?;
     let train = tensors(&file.train.reader()?.examples(0..file.train.len())?, &device);
     let (images, digits) = tensors(&file.test.reader()?.examples(0..file.test.len())?, &device);
-    let data = Shuffled(train, Batches::new(file.train.len(), 32, 0)?);
+    let data = Shuffled(train, BatchSampler::new(file.train.len(), 32, 0)?);
 
     let model = BurnModel::new(&device, Net::new, |net, (images, digits): &Digits, work| {
         if work.replica == SLOW {

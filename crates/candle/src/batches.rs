@@ -2,8 +2,7 @@
 //! and resumed (P-14).
 
 use candle_core::Tensor;
-use sync_replicas::BatchSource;
-use tabular::data::Batches as Order;
+use sync_replicas::{BatchSampler, BatchSource};
 
 use crate::CandleError;
 
@@ -55,7 +54,7 @@ impl<A: Examples, B, C> Examples for (A, B, C) {
 pub struct Batches {
     data: (Tensor, Tensor),
     size: usize,
-    order: Order,
+    sampler: BatchSampler,
 }
 
 impl Batches {
@@ -63,18 +62,17 @@ impl Batches {
     /// fill no batch sit their epoch out.
     ///
     /// # Errors
-    /// [`CandleError::Lengths`], [`CandleError::BatchSize`]; candle's, when it cannot take rows of
+    /// [`CandleError::Lengths`], [`CandleError::Batches`]; candle's, when it cannot take rows of
     /// these tensors.
     pub fn new(data: (Tensor, Tensor), size: usize) -> Result<Self, CandleError> {
         let (examples, targets) = (data.0.examples(), data.1.examples());
         if examples != targets {
             return Err(CandleError::Lengths { got: vec![examples, targets] });
         }
-        let order = Order::new(examples, size, 0)
-            .map_err(|error| CandleError::BatchSize { examples: error.examples, got: error.got })?;
+        let sampler = BatchSampler::new(examples, size, 0)?;
         // What they were computed from is not trained through them.
         let data = (data.0.detach().contiguous()?, data.1.detach().contiguous()?);
-        let batches = Self { data, size, order };
+        let batches = Self { data, size, sampler };
         batches.clone().take(0)?;
         Ok(batches)
     }
@@ -82,13 +80,13 @@ impl Batches {
     /// Another order than that of seed 0.
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
-        let order = Order::new(self.data.0.examples(), self.size, seed);
+        let sampler = BatchSampler::new(self.data.0.examples(), self.size, seed);
         // The size was looked at when this was made.
-        Self { order: order.unwrap_or(self.order), ..self }
+        Self { sampler: sampler.unwrap_or(self.sampler), ..self }
     }
 
     fn take(&mut self, number: u64) -> candle_core::Result<(Tensor, Tensor)> {
-        let rows: Vec<i64> = self.order.rows(number).into_iter().map(|row| row as i64).collect();
+        let rows: Vec<i64> = self.sampler.rows(number).into_iter().map(|row| row as i64).collect();
         let of = |tensor: &Tensor| {
             tensor.index_select(&Tensor::new(rows.as_slice(), tensor.device())?, 0)
         };

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use candle_core::{DType, Shape};
 use sync_replicas::VariableError;
+use sync_replicas::error::SamplerError;
 
 /// Why a model could not be built, computed or loaded.
 #[derive(Debug, thiserror::Error)]
@@ -84,13 +85,8 @@ pub enum CandleError {
         expected: String,
     },
     /// Batches of no examples, or of more than there are.
-    #[error("expected batches of 1 to {examples} examples (all that there are), got {got}")]
-    BatchSize {
-        /// How many examples there are.
-        examples: usize,
-        /// The size asked for.
-        got: usize,
-    },
+    #[error(transparent)]
+    Batches(#[from] SamplerError),
     /// Tensors of one data set with different numbers of examples.
     #[error("expected as many examples in each tensor, got {got:?}")]
     Lengths {

@@ -59,28 +59,30 @@ impl Kinds {
         for it in looked_up {
             rows.entry(it.of).or_default().push(it);
         }
-        let known = variables.iter().map(|(name, _)| name.as_str());
-        let known: Vec<&str> = known.chain(tables.iter().map(|it| it.table.as_str())).collect();
-        let nothing = CandleError::NoGradient { known: known.join(", ") };
-        let (mut gradients, mut found) = (Gradients::new(), false);
+        let mut own = Vec::new();
         for (name, var) in variables {
             let rows = rows.remove(&var.id()).unwrap_or_default();
-            let gradient = of_variable(name, var, store, rows, work)?;
-            found |= !matches!(gradient, Gradient::Missing);
-            let gradient = self.as_before(name, var, gradient, work)?;
-            gradients = gradients.with(name.clone(), gradient);
+            own.push((name, var, of_variable(name, var, store, rows, work)?));
+        }
+        let any_own = own.iter().any(|(.., gradient)| !matches!(gradient, Gradient::Missing));
+        // A pass that is refused fixes no kinds.
+        if !any_own && !tables.iter().any(|it| store.get(&it.rows).is_some()) {
+            let known = variables.iter().map(|(name, _)| name.as_str());
+            let known: Vec<&str> = known.chain(tables.iter().map(|it| it.table.as_str())).collect();
+            return Err(CandleError::NoGradient { known: known.join(", ") }.into());
+        }
+        let mut gradients = Gradients::new();
+        for (name, var, gradient) in own {
+            gradients = gradients.with(name.clone(), self.as_before(name, var, gradient, work)?);
         }
         for TableRows { table, keys, rows } in tables {
-            let Some(gradient) = store.get(&rows) else {
-                gradients = gradients.missing(table);
-                continue;
+            gradients = match store.get(&rows) {
+                Some(gradient) => {
+                    let slices = IndexedSlices::by_key(keys, copies::array(gradient)?)?;
+                    gradients.sparse(table, slices)
+                }
+                None => gradients.missing(table),
             };
-            found = true;
-            let slices = IndexedSlices::by_key(keys, copies::array(gradient)?)?;
-            gradients = gradients.sparse(table, slices);
-        }
-        if !found {
-            return Err(nothing.into());
         }
         self.warn_once(&gradients);
         Ok(gradients)

@@ -6,8 +6,10 @@ use std::fmt;
 
 use optim::{clip_by_global_norm, clip_by_norm, clip_by_value};
 use sync_replicas::driver::describe;
-use sync_replicas::{BatchSource, BoxError, Computed, Gradients, Keys, Model, Variables, Work};
-use tabular::data::{Batches, DataError, Part, PartReader};
+use sync_replicas::{
+    BatchSampler, BatchSource, BoxError, Computed, Gradients, Keys, Model, Variables, Work,
+};
+use tabular::data::{DataError, Part, PartReader};
 use tabular::models::{Batch, Network};
 
 use crate::error::UsageError;
@@ -53,15 +55,15 @@ impl Model<f32> for Learner<'_> {
 /// One replica's batches; every replica can find every batch, in the file that it has open.
 #[derive(Debug)]
 pub(crate) struct Numbered<'a> {
-    pub(crate) batches: Batches,
+    pub(crate) sampler: BatchSampler,
     pub(crate) model: &'a Network,
     pub(crate) part: &'a Part,
     reader: Option<PartReader>,
 }
 
 impl<'a> Numbered<'a> {
-    pub(crate) fn new(batches: Batches, model: &'a Network, part: &'a Part) -> Self {
-        Self { batches, model, part, reader: None }
+    pub(crate) fn new(sampler: BatchSampler, model: &'a Network, part: &'a Part) -> Self {
+        Self { sampler, model, part, reader: None }
     }
 
     fn read(&mut self, number: u64) -> Result<Batch, DataError> {
@@ -69,7 +71,7 @@ impl<'a> Numbered<'a> {
             Some(reader) => reader,
             none => none.insert(self.part.reader()?),
         };
-        let rows = self.batches.rows(number);
+        let rows = self.sampler.rows(number);
         Ok(self.model.batch(reader.examples(rows.into_iter())?))
     }
 }

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use optim::{Optimizer, Schedule};
+use sync_replicas::BatchSampler;
 use sync_replicas::options::SummationOrder;
-use tabular::data::{Batches, Dataset};
+use tabular::data::Dataset;
 use tabular::models::{Kind, Network};
 use tabular::predict::Described;
 
@@ -68,7 +69,7 @@ pub struct Settings {
     /// What it learns from and is tested with.
     pub data: Arc<Dataset>,
     /// Which examples are in which batch.
-    pub batches: Batches,
+    pub sampler: BatchSampler,
     /// Examples in a batch.
     pub batch_size: u64,
     /// The update rule.
@@ -143,13 +144,16 @@ impl Settings {
         let lengths = Lengths::new(&args, &data, replicas_to_aggregate)?;
         let Lengths { batch_size, updates, eval_every } = lengths;
         let in_batch = count("--batch-size", batch_size)?;
-        let batches = Batches::new(data.train.len(), in_batch, args.seed)?;
+        let sampler = BatchSampler::new(data.train.len(), in_batch, args.seed).map_err(|_| {
+            let expected = format!("1 to {} (the training examples)", data.train.len());
+            UsageError::number("--batch-size", expected, in_batch)
+        })?;
         Ok(Self {
             name,
             kind,
             model: Arc::new(model),
             data: Arc::new(data),
-            batches,
+            sampler,
             batch_size,
             optimizer,
             learning_rate,

@@ -1,3 +1,4 @@
-//! What is wrong with a gradient or an update, in detail.
+//! What is wrong with a gradient, an update or a batch size, in detail.
 
+pub use crate::batch_sampler::SamplerError;
 pub use crate::store::{Cause, GradientError, NotFinite, Torn, UpdateError};

@@ -44,6 +44,7 @@
 //! | for | use |
 //! |---|---|
 //! | a training whose loop is this crate's | [`SyncReplicas`], [`Model`], [`Trainer::fit`] |
+//! | shuffled batches of data that can be indexed | a [`BatchSampler`] in a [`BatchSource`] |
 //! | your own loop, with threads or tasks | [`Trainer::replica`], [`Step::push`] |
 //! | a loop that cannot lend its replica | [`Replica::into_step`], an [`OwnedStep`] |
 //! | what happens around updates | [`Hooks`], and the crate `hooks` for others |
@@ -62,6 +63,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod batch_sampler;
 mod builder;
 mod cores;
 mod failure;
@@ -90,6 +92,7 @@ pub mod status;
 pub mod store;
 
 pub use accum_core::{GlobalStep, IndexedSlices};
+pub use batch_sampler::BatchSampler;
 pub use builder::{BuildError, SyncReplicas};
 pub use embedding_table::{EvictBy, Table, TableError, hash_text};
 pub use engine;

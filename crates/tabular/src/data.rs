@@ -5,7 +5,6 @@
 //! on the file and the choices alone, never on a run's seed, so that every run is judged by the
 //! same rows.
 
-mod batches;
 mod choices;
 mod condition;
 mod dataset;
@@ -27,7 +26,6 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-pub use batches::{BatchSizeError, Batches};
 pub use choices::{Choices, Cross};
 pub use condition::{Condition, ConditionError};
 pub use dataset::{Dataset, Part, PartReader, TestRows};

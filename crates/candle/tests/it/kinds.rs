@@ -94,6 +94,23 @@ fn a_variable_that_had_none_may_get_one_only_where_that_was_said() {
     assert_eq!(as_dense(gradient(&later, "w")), ArrayD::from_elem([3].as_slice(), 2.0 / 3.0));
 }
 
+/// As a loss that is a constant in its first batches.
+#[test]
+fn a_batch_that_is_refused_leaves_the_kinds_open() {
+    let model = CandleModel::new(
+        |vb| vb.get(3, "w"),
+        |w: &Tensor, uses: &Tensor, _| match uses.to_scalar::<f32>()? > 0.0 {
+            true => w.sqr()?.mean_all(),
+            false => uses.sqr(),
+        },
+    );
+    let variables = model.variables().expect("it builds");
+    let error = pass(&model, &variables, &scalar(0.0)).expect_err("it has no gradient");
+    assert!(error.to_string().ends_with("variables: w"), "{error}");
+    let later = computed(&model, &variables, &scalar(1.0)).gradients;
+    assert!(matches!(gradient(&later, "w"), Gradient::Dense(_)), "{later:?}");
+}
+
 /// As a mixture of experts does: each batch uses another part.
 #[test]
 fn branches_that_depend_on_the_batch_train() {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use optim::HyperParameterError;
-use tabular::data::{BatchSizeError, DataError};
+use tabular::data::DataError;
 use tabular::models::ModelError;
 
 /// Invalid options. Nothing was done yet.
@@ -16,9 +16,6 @@ pub enum UsageError {
     /// The model has nothing to learn from.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The batches cannot be made.
-    #[error(transparent)]
-    Batch(#[from] BatchSizeError),
     /// The optimizer does not accept a number.
     #[error(transparent)]
     HyperParameter(#[from] HyperParameterError),

@@ -31,5 +31,5 @@ pub(crate) fn learner(settings: &Settings) -> Learner<'_> {
 
 /// A replica's source of batches.
 pub(crate) fn shard(settings: &Settings) -> Numbered<'_> {
-    Numbered::new(settings.batches.clone(), &settings.model, &settings.data.train)
+    Numbered::new(settings.sampler.clone(), &settings.model, &settings.data.train)
 }

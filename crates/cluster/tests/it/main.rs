@@ -14,6 +14,7 @@ mod loopback;
 #[cfg(feature = "test-util")]
 mod malformed;
 mod own_loop;
+mod panics;
 mod placement;
 mod protocol;
 mod raw;

@@ -1,6 +1,7 @@
 //! Integration tests.
 
 mod bad_input;
+mod batch_sampler;
 mod buffers;
 mod checkpoints;
 mod determinism;

@@ -8,7 +8,6 @@ use flate2::write::GzEncoder;
 use super::*;
 
 mod accepted;
-mod batches;
 mod changed;
 mod encoded;
 mod plain_model;

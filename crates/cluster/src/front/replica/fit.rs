@@ -81,8 +81,9 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
             };
             match computed {
                 Ok(Some(computed)) => {
-                    let next = shard.peek().map(|next| guarded(|| model.keys(next)));
-                    let pushed = self.push(computed, next.and_then(Result::ok)).await;
+                    // Rows are only asked for early: what fails here is told when it is needed.
+                    let next = guarded(|| shard.peek().map(|next| model.keys(next)));
+                    let pushed = self.push(computed, next.ok().flatten()).await;
                     if let Err(ClusterError::Push(error)) = &pushed {
                         self.leave(Departure::Failed(describe(error))).await;
                     }
