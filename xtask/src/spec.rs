@@ -5,6 +5,7 @@
 //! is missing is a finding, unless docs/spec.md itself says why it may be.
 
 mod citations;
+mod cited_by;
 mod named_tests;
 mod numbers;
 mod source;
@@ -14,7 +15,8 @@ use std::collections::BTreeMap;
 use xshell::Shell;
 
 use self::{
-    citations::{Citation, Where},
+    citations::Citation,
+    cited_by::Where,
     numbers::{Number, Section},
 };
 use crate::{

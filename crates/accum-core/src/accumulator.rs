@@ -103,7 +103,8 @@ pub struct Accumulator<S> {
 }
 
 impl<S: Sums> Accumulator<S> {
-    /// Empty, at step 0, over sums that hold nothing.
+    /// Empty, at step 0, over sums that hold nothing.
+    //
     pub(crate) fn over(sums: S) -> Self {
         Self { gate: Gate::new(), sums }
     }
@@ -117,12 +118,13 @@ impl<S: Sums> Accumulator<S> {
         &self.sums
     }
 
-    /// Pushes a gradient computed at `local_step`.
+    /// Pushes a gradient computed at `local_step`.
     ///
     /// A stale one is dropped unread. Otherwise it is validated and held.
     ///
     /// # Errors
     /// [`ApplyError`] when a fresh gradient's form does not fit; nothing changes.
+    //
     pub fn apply<'a>(
         &mut self,
         gradient: impl Into<S::Gradient<'a>>,
@@ -132,10 +134,11 @@ impl<S: Sums> Accumulator<S> {
     }
 
     /// The same, with the gradient's place in the order of
-    /// [`Summation::Ordered`](crate::Summation::Ordered) (P-14): a replica's number, say.
+    /// [`Summation::Ordered`](crate::Summation::Ordered): a replica's number, say.
     ///
     /// # Errors
     /// As [`apply`](Self::apply).
+    // P-14
     pub fn apply_keyed<'a>(
         &mut self,
         gradient: impl Into<S::Gradient<'a>>,
@@ -169,12 +172,13 @@ impl<S: Sums> Accumulator<S> {
         self.sums.check(gradient)
     }
 
-    /// Takes all that is held when it is at least `num_required`: count 0, step + 1.
+    /// Takes all that is held when it is at least `num_required`: count 0, step + 1.
     ///
     /// `Ok(None)`, and nothing changed, while there are too few. The sum taken is not divided yet.
     ///
     /// # Errors
     /// [`TakeError::NumRequired`] below one, [`TakeError::StepOverflow`] at the last step.
+    //
     pub fn try_take(&mut self, num_required: i64) -> Result<Option<S::Sum>, TakeError> {
         self.take_if(Self::required(num_required)?)
     }
@@ -206,7 +210,8 @@ impl<S: Sums> Accumulator<S> {
         Ok(())
     }
 
-    /// Sets the step, even lower, and returns the old one; held gradients stay.
+    /// Sets the step, even lower, and returns the old one; held gradients stay.
+    //
     pub fn set_global_step(&mut self, step: impl Into<GlobalStep>) -> GlobalStep {
         self.gate.set_step(step)
     }
@@ -216,7 +221,8 @@ impl<S: Sums> Accumulator<S> {
         self.gate.step()
     }
 
-    /// How many gradients are held.
+    /// How many gradients are held.
+    //
     pub fn num_accumulated(&self) -> u64 {
         self.gate.count()
     }

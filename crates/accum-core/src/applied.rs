@@ -5,7 +5,8 @@
 
 use crate::{GlobalStep, LocalStep};
 
-/// What became of a pushed gradient (R-2, P-7).
+/// What became of a pushed gradient.
+// R-2, P-7
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Applied {
@@ -32,7 +33,8 @@ impl Applied {
     }
 }
 
-/// Whether a local step is late, before anything is done about it.
+/// Whether a local step is late, before anything is done about it.
+//
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Freshness {

@@ -21,7 +21,7 @@ use sum::Parts;
 pub use sum_reader::SumReader;
 use total::{DenseAddition, Total};
 
-/// The plain dense accumulator (R-1 to R-7).
+/// The plain dense accumulator.
 ///
 /// ```
 /// use accum_core::{Applied, DenseAccumulator, Reduction};
@@ -36,6 +36,7 @@ use total::{DenseAddition, Total};
 /// assert!(matches!(acc.apply(array![1.0, 1.0], 0)?, Applied::Stale { .. }));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+// R-1 to R-7
 pub type DenseAccumulator<E> = Accumulator<DenseSums<E>>;
 
 impl<E: Element> DenseAccumulator<E> {
@@ -83,10 +84,11 @@ impl<E: Element> DenseSums<E> {
         Self { declared: shape.into(), reduction, options, parts, count: 0 }
     }
 
-    /// Whether a gradient of this shape fits the declared shape and those already held (R-4).
+    /// Whether a gradient of this shape fits the declared shape and those already held.
     ///
     /// # Errors
     /// [`ApplyError::Shape`] when not.
+    // R-4
     pub fn check_shape(&self, shape: &[usize]) -> Result<(), ApplyError> {
         let misfit = |expected| ApplyError::Shape { expected, got: shape.into() };
         match self.parts.shape() {

@@ -13,9 +13,10 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// A number type of gradients: `f16`, `bf16`, `f32` or `f64`.
+/// A number type of gradients: `f16`, `bf16`, `f32` or `f64`.
 ///
 /// Sealed: the accumulators' promises about rounding hold for these four.
+//
 pub trait Element:
     sealed::Sealed + Copy + Debug + Default + PartialEq + Send + Sync + 'static
 {

@@ -7,7 +7,8 @@ use thiserror::Error;
 
 use crate::{GlobalStep, PartialShape};
 
-/// A push was refused; the accumulator is as it was.
+/// A push was refused; the accumulator is as it was.
+//
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ApplyError {
@@ -42,7 +43,8 @@ pub enum ApplyError {
     },
 }
 
-/// Indexed slices whose parts do not fit each other.
+/// Indexed slices whose parts do not fit each other.
+//
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SlicesError {
@@ -103,7 +105,8 @@ fn in_rows(rows: &Option<usize>) -> String {
     rows.map_or_else(|| "0, 1, ..".to_owned(), |rows| format!("the {rows} rows, from 0"))
 }
 
-/// A take gave nothing; the accumulator is as it was.
+/// A take gave nothing; the accumulator is as it was.
+//
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TakeError {

@@ -8,7 +8,7 @@ use std::num::NonZeroU64;
 
 use crate::{Applied, Freshness, GlobalStep, LocalStep, StepOverflow};
 
-/// Which gradients are still admitted, how many came, and when that is enough (R-1 to R-3).
+/// Which gradients are still admitted, how many came, and when that is enough.
 ///
 /// ```
 /// use std::num::NonZeroU64;
@@ -24,6 +24,7 @@ use crate::{Applied, Freshness, GlobalStep, LocalStep, StepOverflow};
 /// assert!(!gate.admit(0).is_accepted(), "step 0 is over");
 /// # Ok::<(), accum_core::StepOverflow>(())
 /// ```
+// R-1 to R-3
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gate {
     step: GlobalStep,
@@ -41,12 +42,14 @@ pub struct Closed {
 }
 
 impl Gate {
-    /// A gate at step 0 that has admitted no gradient (R-1).
+    /// A gate at step 0 that has admitted no gradient.
+    // R-1
     pub const fn new() -> Self {
         Self { step: GlobalStep::new(0), count: 0 }
     }
 
-    /// Whether `local_step` is at least the gate's step; a later one is also fresh (R-2).
+    /// Whether `local_step` is at least the gate's step; a later one is also fresh.
+    // R-2
     pub fn judge(&self, local_step: impl Into<LocalStep>) -> Freshness {
         let local_step = local_step.into();
         if local_step.get() < self.step.get() {
@@ -56,7 +59,8 @@ impl Gate {
         }
     }
 
-    /// Counts one in when it is fresh; nothing changes when it is stale (R-2).
+    /// Counts one in when it is fresh; nothing changes when it is stale.
+    // R-2
     pub fn admit(&mut self, local_step: impl Into<LocalStep>) -> Applied {
         match self.judge(local_step) {
             Freshness::Fresh => {
@@ -70,12 +74,13 @@ impl Gate {
         }
     }
 
-    /// Ends the step when at least `num_required` came in: step + 1, count 0 (R-3).
+    /// Ends the step when at least `num_required` came in: step + 1, count 0.
     ///
     /// `None`, and nothing changed, while there are too few.
     ///
     /// # Errors
     /// [`StepOverflow`] when there is no step after this one; nothing changes.
+    // R-3
     pub fn try_close(&mut self, num_required: NonZeroU64) -> Result<Option<Closed>, StepOverflow> {
         if self.count < num_required.get() {
             return Ok(None);
@@ -101,7 +106,8 @@ impl Gate {
         untouched
     }
 
-    /// Sets the step, even lower, and returns the old one; the count stays (R-5).
+    /// Sets the step, even lower, and returns the old one; the count stays.
+    // R-5
     pub fn set_step(&mut self, step: impl Into<GlobalStep>) -> GlobalStep {
         std::mem::replace(&mut self.step, step.into())
     }
@@ -111,7 +117,8 @@ impl Gate {
         self.step
     }
 
-    /// How many were admitted since the last close (R-6).
+    /// How many were admitted since the last close.
+    // R-6
     pub const fn count(&self) -> u64 {
         self.count
     }

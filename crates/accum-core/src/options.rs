@@ -3,7 +3,8 @@
 //! No choice changes which gradients are admitted; that rule has no options. Invariant: the
 //! defaults keep TensorFlow's results except where those would be wrong (P-16).
 
-/// What a take gives: the mean over the gradients held, or their sum.
+/// What a take gives: the mean over the gradients held, or their sum.
+//
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Reduction {
     /// Σ gᵢ / n over the n gradients actually held, not over the number asked for.
@@ -26,11 +27,13 @@ pub enum Summation {
     /// and, when it is owned, without a copy. The result has the same bits as [`Self::Eager`].
     Held,
     /// At the take, in order of the key each gradient came with, ties in arrival order: the same
-    /// gradients give the same bits whatever order they arrived in (P-14).
+    /// gradients give the same bits whatever order they arrived in.
+    // P-14
     Ordered,
 }
 
-/// How `f16` and `bf16` gradients are added up; other types are unaffected.
+/// How `f16` and `bf16` gradients are added up; other types are unaffected.
+//
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum HalfSum {
     /// In `f32`, rounded nowhere.
@@ -41,7 +44,8 @@ pub enum HalfSum {
     Reference,
 }
 
-/// What divides a row of a sparse mean.
+/// What divides a row of a sparse mean.
+//
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -53,7 +57,8 @@ pub enum SparseMean {
     PerGradient,
 }
 
-/// How sparse gradients are checked and merged.
+/// How sparse gradients are checked and merged.
+//
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -70,7 +75,8 @@ pub enum SparseMerge {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SparseIndex {
     /// The number of a row of an array: not negative, and below the number of rows where that is
-    /// known.
+    /// known.
+    //
     #[default]
     Row,
     /// A key of a table: any number. For the canonical merge.
@@ -87,7 +93,8 @@ pub struct DenseOptions {
 }
 
 impl DenseOptions {
-    /// Exactly what TensorFlow does (P-16).
+    /// Exactly what TensorFlow does.
+    // P-16
     pub const fn reference() -> Self {
         Self { summation: Summation::Eager, half_sum: HalfSum::Reference }
     }
@@ -109,7 +116,8 @@ pub struct SparseOptions {
 }
 
 impl SparseOptions {
-    /// Exactly what TensorFlow does (P-16).
+    /// Exactly what TensorFlow does.
+    // P-16
     pub const fn reference() -> Self {
         Self {
             summation: Summation::Eager,

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-/// A shape whose rank, or single dimensions, may be unknown (R-1).
+/// A shape whose rank, or single dimensions, may be unknown.
 ///
 /// ```
 /// use accum_core::PartialShape;
@@ -17,6 +17,7 @@ use std::fmt;
 /// assert_eq!(PartialShape::from([3, 2]).to_string(), "[3,2]");
 /// assert!(PartialShape::unknown().is_compatible(&[]));
 /// ```
+// R-1
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PartialShape(Option<Vec<Option<usize>>>);
 

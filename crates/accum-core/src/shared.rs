@@ -18,7 +18,7 @@ mod line;
 
 use line::{Answers, Joined, Place, State};
 
-/// A shared dense accumulator (R-1 to R-7); clones are handles to the same one.
+/// A shared dense accumulator; clones are handles to the same one.
 ///
 /// ```
 /// use accum_core::{ConditionalAccumulator, Reduction};
@@ -38,9 +38,10 @@ use line::{Answers, Joined, Place, State};
 /// # pushing.join().expect("the replica did not panic")?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+// R-1 to R-7
 pub type ConditionalAccumulator<E> = Shared<DenseSums<E>>;
 
-/// A shared sparse accumulator (R-8 to R-10); clones are handles to the same one.
+/// A shared sparse accumulator; clones are handles to the same one.
 ///
 /// ```
 /// use accum_core::{IndexedSlices, Reduction, SparseConditionalAccumulator};
@@ -54,9 +55,11 @@ pub type ConditionalAccumulator<E> = Shared<DenseSums<E>>;
 /// assert_eq!(taken.value.values, array![[5.0, 6.0], [1.0, 2.0]].into_dyn());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+// R-8 to R-10
 pub type SparseConditionalAccumulator<E> = Shared<SparseSums<E>>;
 
-/// The result of a take: the mean (or sum), of how many gradients, and of which step (R-3).
+/// The result of a take: the mean (or sum), of how many gradients, and of which step.
+// R-3
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Taken<T> {
@@ -116,33 +119,36 @@ impl<S: Sums> From<Accumulator<S>> for Shared<S> {
 }
 
 impl<E: Element> ConditionalAccumulator<E> {
-    /// Empty, at step 0, for gradients of this shape (R-1).
+    /// Empty, at step 0, for gradients of this shape.
     ///
     /// For other options of adding up, share a plain one:
     /// `ConditionalAccumulator::from(DenseAccumulator::with_options(..))`.
+    // R-1
     pub fn new(shape: impl Into<PartialShape>, reduction: Reduction) -> Self {
         DenseAccumulator::new(shape, reduction).into()
     }
 }
 
 impl<E: Element> SparseConditionalAccumulator<E> {
-    /// Empty, at step 0, for gradients of a variable of this shape (R-8).
+    /// Empty, at step 0, for gradients of a variable of this shape.
     ///
     /// For other options of merging, share a plain one:
     /// `SparseConditionalAccumulator::from(SparseAccumulator::with_options(..))`.
+    // R-8
     pub fn new(shape: impl Into<PartialShape>, reduction: Reduction) -> Self {
         SparseAccumulator::new(shape, reduction).into()
     }
 }
 
 impl<S: Sums> Shared<S> {
-    /// Pushes a gradient computed at `local_step`; never waits (R-2).
+    /// Pushes a gradient computed at `local_step`; never waits.
     ///
     /// Says whether it was accepted or stale (P-7). Completes the front waiting take when it brings
     /// enough for it.
     ///
     /// # Errors
     /// [`ApplyError`] when a fresh gradient's form does not fit; nothing changes (R-4, R-9).
+    // R-2
     pub fn apply_grad<'a>(
         &self,
         gradient: impl Into<S::Gradient<'a>>,
@@ -152,10 +158,11 @@ impl<S: Sums> Shared<S> {
     }
 
     /// The same, with the gradient's place in the order of
-    /// [`Summation::Ordered`](crate::Summation::Ordered) (P-14).
+    /// [`Summation::Ordered`](crate::Summation::Ordered).
     ///
     /// # Errors
     /// As [`apply_grad`](Self::apply_grad).
+    // P-14
     pub fn apply_grad_keyed<'a>(
         &self,
         gradient: impl Into<S::Gradient<'a>>,
@@ -174,7 +181,7 @@ impl<S: Sums> Shared<S> {
         Ok(applied)
     }
 
-    /// Waits for `num_required` gradients, and takes all that are held then (R-3).
+    /// Waits for `num_required` gradients, and takes all that are held then.
     ///
     /// Inert until polled: its place in the line is that of its first poll.
     ///
@@ -188,6 +195,7 @@ impl<S: Sums> Shared<S> {
     /// # Errors
     /// [`TakeError::NumRequired`] at once when below one (R-4); [`TakeError::Closed`] when the
     /// accumulator is closed before there are enough; [`TakeError::StepOverflow`] at the last step.
+    // R-3
     pub async fn take_grad(&self, num_required: i64) -> Result<TakenFrom<S>, TakeError> {
         let required = Accumulator::<S>::required(num_required)?;
         let joined = self.locked(|state| state.join(required))?;
@@ -217,13 +225,14 @@ impl<S: Sums> Shared<S> {
         Ok(sum.map(Taken::of))
     }
 
-    /// How many gradients are held (R-6).
+    /// How many gradients are held.
+    // R-6
     pub fn num_accumulated(&self) -> u64 {
         self.locked(|state| state.accumulator.num_accumulated())
     }
 
-    /// Sets the step, even lower, and returns the old one; held gradients and waiting takes stay
-    /// (R-5).
+    /// Sets the step, even lower, and returns the old one; held gradients and waiting takes stay.
+    // R-5
     pub fn set_global_step(&self, step: impl Into<GlobalStep>) -> GlobalStep {
         let step = step.into();
         self.locked(|state| state.accumulator.set_global_step(step))

@@ -14,7 +14,7 @@ pub(crate) mod rows;
 
 use rows::{Rows, is_canonical};
 
-/// A sparse gradient: `indices` of length *n*, `values` of shape *n* × *d₁* × … × *dₖ* (R-8).
+/// A sparse gradient: `indices` of length *n*, `values` of shape *n* × *d₁* × … × *dₖ*.
 ///
 /// Indices may be in any order, and may repeat; repeated rows mean their sum.
 ///
@@ -29,6 +29,7 @@ use rows::{Rows, is_canonical};
 /// assert_eq!(canonical.values, array![[5.0], [4.0]].into_dyn());
 /// # Ok::<(), accum_core::SlicesError>(())
 /// ```
+// R-8
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct IndexedSlices<E> {
@@ -66,10 +67,11 @@ impl<E> IndexedSlices<E> {
         slices.check_rows().map(|()| slices)
     }
 
-    /// The same, from indices in an array, which must be a vector (R-9).
+    /// The same, from indices in an array, which must be a vector.
     ///
     /// # Errors
     /// [`SlicesError::IndicesRank`] when it is not; otherwise as [`check`](Self::check).
+    // R-9
     pub fn from_arrays<I: Dimension, D: Dimension>(
         indices: Array<i64, I>,
         values: Array<E, D>,

@@ -24,7 +24,7 @@ pub use gradient::SparseGradient;
 use held::{Means, Parts};
 use union::Union;
 
-/// The plain sparse accumulator (R-8 to R-10).
+/// The plain sparse accumulator.
 ///
 /// ```
 /// use accum_core::{IndexedSlices, Reduction, SparseAccumulator};
@@ -40,6 +40,7 @@ use union::Union;
 /// assert_eq!(mean.values, array![[0.5, 0.5], [0.0, 2.0], [3.0, 0.0]].into_dyn());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+// R-8 to R-10
 pub type SparseAccumulator<E> = Accumulator<SparseSums<E>>;
 
 impl<E: Element> SparseAccumulator<E> {

@@ -74,11 +74,13 @@
 
 mod acts;
 mod against;
+mod histories;
 mod model;
 mod subject;
 
-pub use acts::{Act, DenseHistories, Kind, Pushed, SparseHistories, WIDTH, act};
+pub use acts::{Act, Kind, Pushed, WIDTH, act};
 pub use against::{Against, Run};
+pub use histories::{DenseHistories, SparseHistories};
 pub use model::{Answer, Given, StalenessModel};
 pub use subject::{Rows, Subject, Take};
 

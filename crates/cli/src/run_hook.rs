@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use hooks::{Coordinator, Hook, HookError, RunContext, StepReport};
-use sync_replicas::checkpoint::SaveHandle;
+use sync_replicas::SaveHandle;
 use sync_replicas::record::FailedSave;
 use sync_replicas::{BoxError, ChiefSession};
 use tabular::scores::Scores;

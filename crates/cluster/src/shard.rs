@@ -21,7 +21,7 @@ use ndarray::ArrayD;
 use optim::{ExponentialMovingAverage, OptimizerState};
 use sync_replicas::driver::{Generation, Incarnation};
 use sync_replicas::engine::{Admission, NonFinite};
-use sync_replicas::explicit::GradientKind;
+use sync_replicas::store::GradientKind;
 use sync_replicas::store::{
     GradientSpec, Misfit, ParameterStore, SumOptions, TableSetupError, Tables, VariableSums,
 };

@@ -13,7 +13,7 @@ pub(crate) use replica::{caller, hello, initial_values, not_admitted, reply, req
 use sync_replicas::checkpoint::RunId;
 use sync_replicas::driver::{Generation, Incarnation, LocalStep, printable};
 use sync_replicas::engine::Outcome;
-use sync_replicas::explicit::GradientKind;
+use sync_replicas::store::GradientKind;
 use sync_replicas::{GlobalStep, ReplicaId};
 
 use crate::coordinator::{

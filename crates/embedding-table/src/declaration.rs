@@ -223,10 +223,11 @@ impl Table {
             == (&other.name, other.width, others, other.seed)
     }
 
-    /// Writes a key's row as it is before any update: a function of seed, table and key (P-17).
+    /// Writes a key's row as it is before any update: a function of seed, table and key.
     ///
     /// # Panics
     /// When the row is not as wide as the table.
+    // P-17
     pub fn born<T: Number>(&self, key: i64, row: &mut [T]) {
         assert_eq!(row.len(), self.width, "a row of table `{}`", self.name);
         self.initializer.fill(self.stream(key), row);

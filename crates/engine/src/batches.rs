@@ -24,7 +24,8 @@ pub struct Positions {
     #[serde(default)]
     pub first_of_step: Option<u64>,
     /// How many batches of each share were left out: its numbers are that many times A farther
-    /// (replica order only); empty for none (P-25).
+    /// (replica order only); empty for none.
+    // P-25
     #[serde(default)]
     pub skipped: Vec<u64>,
 }

@@ -6,15 +6,7 @@ use std::time::Duration;
 
 use crate::ReplicaId;
 use crate::effect::Effect;
-use crate::machine::Engine;
-
-/// The chief is calling hooks.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct AtHooks {
-    /// The replica whose thread it is on.
-    pub(crate) replica: Option<ReplicaId>,
-    pub(crate) since: Duration,
-}
+use crate::machine::{AtHooks, Engine};
 
 impl Engine {
     /// The chief calls hooks from now on, perhaps on a replica's own thread. The step's deadline

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What a step does with tokens that an earlier step left over (P-12).
+/// What a step does with tokens that an earlier step left over.
+// P-12
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenPolicy {
@@ -18,7 +19,8 @@ pub enum TokenPolicy {
     DiscardLeftovers,
 }
 
-/// Whether a replica's gradients are admitted as one unit (P-11).
+/// Whether a replica's gradients are admitted as one unit.
+// P-11
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Admission {
@@ -30,7 +32,8 @@ pub enum Admission {
     PerVariable,
 }
 
-/// In which order a step's contributions are summed (P-14).
+/// In which order a step's contributions are summed.
+// P-14
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SummationOrder {
@@ -43,7 +46,8 @@ pub enum SummationOrder {
     Replica,
 }
 
-/// What the system knows of replicas that leave and come (P-2, P-5, P-9).
+/// What the system knows of replicas that leave and come.
+// P-2, P-5, P-9
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Membership {
@@ -53,7 +57,8 @@ pub enum Membership {
     Unknown,
 }
 
-/// What becomes of gradients and updates that are infinite or NaN (P-25).
+/// What becomes of gradients and updates that are infinite or NaN.
+// P-25
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NonFinite {
@@ -69,8 +74,9 @@ pub enum NonFinite {
     Allow,
 }
 
-/// What becomes of a batch at which three replicas have failed (P-5). In replica order only, where
-/// a batch is given to another replica when one fails at it.
+/// What becomes of a batch at which three replicas have failed. In replica order only, where a
+/// batch is given to another replica when one fails at it.
+// P-5
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailingBatch {
@@ -82,7 +88,8 @@ pub enum FailingBatch {
 }
 
 /// How long a replica may work with one token, whatever signs of life it gives, before the token
-/// goes to another (P-28): a replica whose data loader or device hangs still gives them.
+/// goes to another: a replica whose data loader or device hangs still gives them.
+// P-28
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepTimeout {
@@ -107,11 +114,13 @@ impl StepTimeout {
     }
 }
 
-/// How many tokens are put before the first step.
+/// How many tokens are put before the first step.
+//
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InitialTokens {
-    /// max(0, A - N): nothing is wasted, and every replica contributes to the first step (P-3).
+    /// max(0, A - N): nothing is wasted, and every replica contributes to the first step.
+    // P-3
     Fewest,
     /// A: TensorFlow's default; the first N batches are wasted.
     Aggregate,
@@ -124,7 +133,8 @@ pub enum InitialTokens {
 pub struct Settings {
     /// A: how many gradients make a step.
     pub replicas_to_aggregate: usize,
-    /// N: how many replicas there are; A when not given.
+    /// N: how many replicas there are; A when not given.
+    //
     pub total_num_replicas: Option<usize>,
     /// Tokens before the first step.
     pub initial_tokens: InitialTokens,
@@ -136,18 +146,24 @@ pub struct Settings {
     pub order: SummationOrder,
     /// What becomes of leavers' tokens.
     pub membership: Membership,
-    /// Whether replicas whose step is over are told at once (P-13).
+    /// Whether replicas whose step is over are told at once.
+    // P-13
     pub tell_superseded: bool,
-    /// How long a replica may hold a token without a sign of life before it goes to another (P-5);
+    /// How long a replica may hold a token without a sign of life before it goes to another;
     /// `None`: for ever.
+    // P-5
     pub lease: Option<Duration>,
-    /// How long it may hold one at all (P-28).
+    /// How long it may hold one at all.
+    // P-28
     pub step_timeout: StepTimeout,
-    /// How long a step may take before the waits for it fail and say who is missing (P-5).
+    /// How long a step may take before the waits for it fail and say who is missing.
+    // P-5
     pub step_deadline: Option<Duration>,
-    /// What becomes of numbers that are not finite (P-25).
+    /// What becomes of numbers that are not finite.
+    // P-25
     pub non_finite: NonFinite,
-    /// What becomes of a batch that makes replicas fail (P-5).
+    /// What becomes of a batch that makes replicas fail.
+    // P-5
     pub failing_batch: FailingBatch,
 }
 
@@ -172,9 +188,10 @@ impl Settings {
         }
     }
 
-    /// The `reference` preset: TensorFlow exactly (P-16).
+    /// The `reference` preset: TensorFlow exactly.
     ///
     /// A dead replica's token is lost, so the step deadline is what ends a wait.
+    // P-16
     #[must_use]
     pub fn reference(self) -> Self {
         Self {
@@ -269,7 +286,8 @@ impl Config {
         self.total
     }
 
-    /// T = max(N, A), the tokens of one step.
+    /// T = max(N, A), the tokens of one step.
+    //
     #[must_use]
     pub fn tokens_per_step(&self) -> usize {
         self.total.max(self.settings.replicas_to_aggregate)

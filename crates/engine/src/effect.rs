@@ -19,7 +19,8 @@ pub struct Push {
     /// The life of the shared state that it joined.
     pub generation: Generation,
     /// The contribution's number in this incarnation, from 1 upwards: a repeated number is a
-    /// repetition, and does not count again (P-15).
+    /// repetition, and does not count again.
+    // P-15
     pub sequence: u64,
     /// The step that the gradients claim.
     pub local_step: LocalStep,
@@ -36,7 +37,8 @@ pub struct Decision {
     pub repeated: bool,
 }
 
-/// The fate of one contribution (P-7).
+/// The fate of one contribution.
+// P-7
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -57,8 +59,8 @@ pub enum Outcome {
         /// The share.
         share: u64,
     },
-    /// It is infinite or NaN, and was left out (with [`NonFinite::Skip`](crate::NonFinite) only;
-    /// P-25).
+    /// It is infinite or NaN, and was left out (with [`NonFinite::Skip`](crate::NonFinite) only).
+    // P-25
     NotFinite,
     /// Some variables took it, others dropped it (per-variable admission only).
     Partly {
@@ -110,13 +112,15 @@ pub enum Effect {
         /// The new step.
         global_step: GlobalStep,
     },
-    /// The work of this replica can no longer count (P-13); so with every other replica whose step
-    /// is below the one just published.
+    /// The work of this replica can no longer count; so with every other replica whose step is
+    /// below the one just published.
+    // P-13
     Superseded {
         /// The replica.
         replica: ReplicaId,
     },
-    /// A replica kept a token for too long; the token went to the front of the queue (P-5, P-28).
+    /// A replica kept a token for too long; the token went to the front of the queue.
+    // P-5, P-28
     TokenExpired {
         /// The replica.
         replica: ReplicaId,
@@ -124,18 +128,22 @@ pub enum Effect {
         cause: Expiry,
     },
     /// The step took longer than its deadline: the waits of these replicas fail, or their batches
-    /// were given up (P-5).
+    /// were given up.
+    // P-5
     Overdue(Overdue),
-    /// Training ended: every wait ends (P-1, P-2).
+    /// Training ended: every wait ends.
+    // P-1, P-2
     Ended,
 }
 
 /// Why a token went to another replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expiry {
-    /// Its replica showed no sign of life for a whole lease (P-5).
+    /// Its replica showed no sign of life for a whole lease.
+    // P-5
     Silent,
-    /// Its replica lives, and worked with it for longer than the step timeout (P-28).
+    /// Its replica lives, and worked with it for longer than the step timeout.
+    // P-28
     TimedOut {
         /// The limit at that moment.
         limit: Duration,
@@ -210,7 +218,8 @@ pub enum Refused {
     /// Training has ended.
     #[error("training has ended")]
     Ended,
-    /// It comes from another life of the shared state (P-9).
+    /// It comes from another life of the shared state.
+    // P-9
     #[error("it belongs to {got}, but {expected} is running; join again")]
     Generation {
         /// The running generation.
@@ -226,7 +235,8 @@ pub enum Refused {
         /// Its incarnation.
         incarnation: Incarnation,
     },
-    /// A push of nothing; it would spend a token and bring no step nearer.
+    /// A push of nothing; it would spend a token and bring no step nearer.
+    //
     #[error("a push names no lane; name at least one, or give the batch up")]
     Empty,
     /// A lane that does not exist.

@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-/// How often replicas failed at each batch, by its number (P-5).
+/// How often replicas failed at each batch, by its number.
+// P-5
 #[derive(Clone, Debug, Default)]
 pub struct FailureCounts {
     failed: BTreeMap<u64, u64>,

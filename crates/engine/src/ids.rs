@@ -64,12 +64,14 @@ number!(
 );
 number!(
     /// One life of the shared state; a restore begins the next. Whatever carries an older number is
-    /// fenced off (P-9).
+    /// fenced off.
+    // P-9
     Generation,
     "generation"
 );
 number!(
-    /// One life of one replica: a replica that comes back is another incarnation (P-9, P-15).
+    /// One life of one replica: a replica that comes back is another incarnation.
+    // P-9, P-15
     Incarnation,
     "incarnation"
 );

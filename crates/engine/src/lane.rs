@@ -36,12 +36,14 @@ impl Lane {
         Self { round: LaneState::Applied, ..Self::at(step) }
     }
 
-    ///
+    /// Counts a gradient, or drops it as stale.
+    //
     pub(crate) fn admit(&mut self, local_step: LocalStep) -> Applied {
         self.gate.admit(local_step)
     }
 
-    /// Whether a gradient of this step would be admitted.
+    /// Whether a gradient of this step would be admitted.
+    //
     pub(crate) fn is_fresh(&self, local_step: LocalStep) -> bool {
         self.gate.judge(local_step).is_fresh()
     }
@@ -55,7 +57,8 @@ impl Lane {
         self.gate.count()
     }
 
-    /// Closes the round when enough is held and it is still open; the number held.
+    /// Closes the round when enough is held and it is still open; the number held.
+    //
     pub(crate) fn try_close(&mut self, needed: NonZeroU64) -> Result<Option<u64>, StepOverflow> {
         if self.round != LaneState::Open {
             return Ok(None);

@@ -10,7 +10,8 @@ pub struct TokenLedger {
     pub issued: u64,
     /// Used up by a push, or by work given up because it was superseded.
     pub spent: u64,
-    /// Thrown away because their step was over (P-12).
+    /// Thrown away because their step was over.
+    // P-12
     pub discarded: u64,
     /// Held by replicas that left, where tokens are not leased (the `reference` preset).
     pub lost: u64,

@@ -57,6 +57,7 @@ mod batches;
 mod clock;
 mod config;
 mod effect;
+mod expiry;
 mod failure_counts;
 mod ids;
 mod lane;

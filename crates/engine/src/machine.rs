@@ -10,7 +10,6 @@ use accum_core::{GlobalStep, LocalStep};
 use token_queue::{Token, Tokens};
 
 use crate::batches::Batches;
-use crate::clock::AtHooks;
 use crate::config::{Admission, Config, InitialTokens, Membership, StartError, SummationOrder};
 use crate::effect::{Decision, Effect, JoinError, Outcome, Push, Refused, StopReason};
 use crate::lane::Lane;
@@ -20,10 +19,11 @@ use crate::members::{Member, Members};
 use crate::shares::Shares;
 use crate::{Generation, Incarnation, ReplicaId};
 
-/// The synchronous step as a state machine (R-18 to R-24, P-2 to P-14).
+/// The synchronous step as a state machine.
 ///
 /// Every event takes the time since some fixed origin, which must not go backwards, if it matters,
 /// and a list to which its effects are appended.
+// P-2 to P-14
 #[derive(Clone, Debug)]
 pub struct Engine {
     pub(crate) config: Config,
@@ -48,6 +48,14 @@ pub struct Engine {
     pub(crate) stopped: Option<StopReason>,
     pub(crate) hooks: Option<AtHooks>,
     pub(crate) leases: Leases,
+}
+
+/// The chief is calling hooks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AtHooks {
+    /// The replica whose thread it is on.
+    pub(crate) replica: Option<ReplicaId>,
+    pub(crate) since: Duration,
 }
 
 impl Engine {
@@ -111,10 +119,11 @@ impl Engine {
         self.lanes.resize(variables.max(self.lanes.len()), added);
     }
 
-    /// The chief starts: puts the initial tokens, and from now on steps close.
+    /// The chief starts: puts the initial tokens, and from now on steps close.
     ///
     /// # Errors
     /// [`StartError::TooFewTokens`]; nothing has started then.
+    //
     pub fn start_chief(
         &mut self,
         initial: InitialTokens,
@@ -207,13 +216,14 @@ impl Engine {
         }
     }
 
-    /// A replica pushes its gradients, spends its token, and waits in line for the next.
+    /// A replica pushes its gradients, spends its token, and waits in line for the next.
     ///
     /// The [`Decision`] says whether they count. A push that completes a step answers
     /// [`Effect::Close`].
     ///
     /// # Errors
     /// [`Refused`]; nothing changed. Staleness is no error.
+    //
     pub fn push(
         &mut self,
         push: &Push,
@@ -262,8 +272,9 @@ impl Engine {
         Ok(Decision { outcome, repeated: false })
     }
 
-    /// A replica leaves, dies, or is found dead: its token goes to another (P-2, P-5).
-    /// Says whether it was there.
+    /// A replica leaves, dies, or is found dead: its token goes to another. Says whether it was
+    /// there.
+    // P-2, P-5
     pub fn leave(
         &mut self,
         replica: ReplicaId,
@@ -293,8 +304,9 @@ impl Engine {
     }
 
     /// The variables of a lane are updated. After the last lane the global step moves, then the
-    /// tokens go out, even if training has ended meanwhile: an update that is made counts.
-    /// Reports of lanes that were not closed are ignored.
+    /// tokens go out, even if training has ended meanwhile: an update that is made counts. Reports
+    /// of lanes that were not closed are ignored.
+    //
     pub fn applied(&mut self, lane: usize, now: Duration, effects: &mut Vec<Effect>) {
         if !self.lanes.get_mut(lane).is_some_and(Lane::finish) {
             return;
@@ -313,7 +325,8 @@ impl Engine {
         }
     }
 
-    /// Training ends, now: every wait ends with it (P-1, P-2). The first reason stands.
+    /// Training ends, now: every wait ends with it. The first reason stands.
+    // P-1, P-2
     pub fn stop(&mut self, reason: StopReason, effects: &mut Vec<Effect>) {
         if self.stopped.is_none() {
             self.stopped = Some(reason);
@@ -322,9 +335,10 @@ impl Engine {
     }
 
     /// Sets the step of everything, for a restore: a new generation begins, whose ledger is empty,
-    /// and every replica that had joined must join again (P-9). Batches that are in no update are
-    /// given again, unless [`Engine::set_positions`] says otherwise. Its number is above the
-    /// present one and above `after`, that of the state restored.
+    /// and every replica that had joined must join again. Batches that are in no update are given
+    /// again, unless [`Engine::set_positions`] says otherwise. Its number is above the present one
+    /// and above `after`, that of the state restored.
+    // P-9
     pub fn restore(&mut self, global_step: GlobalStep, after: Generation, lanes: usize) {
         let next = self.generation.max(after).next();
         let (members, hooks) = (self.members.next_generation(), self.hooks.take());

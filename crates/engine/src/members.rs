@@ -38,13 +38,15 @@ pub(crate) struct Member {
     pub(crate) in_leases: bool,
     /// The share that it works on, kept beyond a lease (replica order only).
     pub(crate) claim: Option<Claim>,
-    /// The last contribution and its fate, for repetitions (P-15).
+    /// The last contribution and its fate, for repetitions.
+    // P-15
     pub(crate) last: Option<(u64, Outcome)>,
     /// The batch that it computes (arrival order only).
     pub(crate) batch: Option<u64>,
     /// Its batches in the open step, by that step (arrival order only).
     pub(crate) in_step: (i64, Vec<u64>),
-    /// Batches in a row whose gradients were not finite (P-25).
+    /// Batches in a row whose gradients were not finite.
+    // P-25
     pub(crate) not_finite_in_row: u64,
     pub(crate) tally: Tally,
 }
@@ -83,7 +85,8 @@ impl Held {
     }
 }
 
-/// One replica's counters, over all its lives (P-7).
+/// One replica's counters, over all its lives.
+// P-7
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Tally {
     /// Gradients that became part of a step.
@@ -94,9 +97,11 @@ pub struct Tally {
     pub duplicates: u64,
     /// Batches given up before the push, because they were superseded.
     pub superseded: u64,
-    /// Batches left out since their gradients were infinite or NaN (P-25).
+    /// Batches left out since their gradients were infinite or NaN.
+    // P-25
     pub non_finite: u64,
-    /// Batches left out when it was the last of several to fail at them (P-5).
+    /// Batches left out when it was the last of several to fail at them.
+    // P-5
     pub failed_batches: u64,
     /// Tokens taken from the queue.
     pub tokens: u64,
@@ -171,7 +176,8 @@ impl Members {
     }
 
     /// The members at the start of a new generation: all have left, and a replica that comes back
-    /// is another incarnation than any before, so that old handles stay fenced off (P-9).
+    /// is another incarnation than any before, so that old handles stay fenced off.
+    // P-9
     pub(crate) fn next_generation(&self) -> Self {
         let slots = self
             .slots

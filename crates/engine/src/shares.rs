@@ -17,7 +17,8 @@ pub(crate) struct Shares {
 struct Share {
     contributed: bool,
     workers: Vec<ReplicaId>,
-    /// How many of its batches were left out, over the whole run (P-25).
+    /// How many of its batches were left out, over the whole run.
+    // P-25
     skipped: u64,
 }
 
@@ -68,8 +69,9 @@ impl Shares {
         Some(workers)
     }
 
-    /// Leaves a claim's batch out, so that the share's next one stands in (P-25): `None` when it is
-    /// no longer needed; otherwise the other replicas whose work on it can no longer count.
+    /// Leaves a claim's batch out, so that the share's next one stands in: `None` when it is no
+    /// longer needed; otherwise the other replicas whose work on it can no longer count.
+    // P-25
     pub(crate) fn skip(&mut self, replica: ReplicaId, claim: Claim) -> Option<Vec<ReplicaId>> {
         self.release(replica, claim.share);
         if self.is_over(claim) {

@@ -15,12 +15,13 @@ impl Engine {
     pub const MOST_NOT_FINITE: u64 = 10;
 
     /// A replica's gradients are infinite or NaN, so they are not pushed: its batch is left out and
-    /// counted, and its token goes back. In replica order the share's next batch stands in (P-25).
+    /// counted, and its token goes back. In replica order the share's next batch stands in.
     ///
     /// The tenth in a row from one replica ends training as failed; a push ends the row.
     ///
     /// # Errors
     /// [`Refused`] when training has ended or it is no member.
+    // P-25
     pub fn skip(
         &mut self,
         replica: ReplicaId,
@@ -50,11 +51,12 @@ impl Engine {
     }
 
     /// A replica failed at the batch of its share, as others have before: the batch is left out and
-    /// counted, and the share's next one stands in (P-5). Its token stays, until it leaves. Returns
+    /// counted, and the share's next one stands in. Its token stays, until it leaves. Returns
     /// whether the batch was still needed.
     ///
     /// # Errors
     /// [`Refused`] when training has ended or it is no member.
+    // P-5
     pub fn leave_batch_out(
         &mut self,
         replica: ReplicaId,

@@ -18,11 +18,12 @@ use crate::{Incarnation, ReplicaId};
 impl Engine {
     /// A replica gave its batch up before the push. If its step is over, the token is spent, as by
     /// a stale push; otherwise another replica needs it, and if the step is overdue by now, the
-    /// replica is told so instead of getting another token (P-5): one that always gives up would
-    /// never wait for it.
+    /// replica is told so instead of getting another token: one that always gives up would never
+    /// wait for it.
     ///
     /// # Errors
     /// [`Refused`] when training has ended or it is no member.
+    // P-5
     pub fn give_up(
         &mut self,
         replica: ReplicaId,
@@ -142,7 +143,8 @@ impl Engine {
         }));
     }
 
-    /// The number of a step's first batch, where shares have consecutive numbers (P-14).
+    /// The number of a step's first batch, where shares have consecutive numbers.
+    // P-14
     pub(crate) fn first_of_step(&self, step: i64) -> u64 {
         let (origin, first) = self.origin;
         let steps = step.saturating_sub(origin.get()).unsigned_abs();
@@ -150,7 +152,8 @@ impl Engine {
     }
 
     /// A share's batch in a step. Every share has its own stream, each A-th number, and advances in
-    /// it by one a step and by one for each batch left out: no number comes twice (P-14).
+    /// it by one a step and by one for each batch left out: no number comes twice.
+    // P-14
     fn number(&self, step: i64, Claim { share, skipped }: Claim) -> u64 {
         let left_out = skipped.saturating_mul(self.config.replicas_to_aggregate() as u64);
         self.first_of_step(step).saturating_add(share).saturating_add(left_out)
@@ -164,8 +167,9 @@ impl Engine {
         }
     }
 
-    /// Whether the work that a token permits can still count, or leftovers are handed out anyway
-    /// (P-12). While an update is under way the lanes are already ahead of the global step.
+    /// Whether the work that a token permits can still count, or leftovers are handed out anyway.
+    /// While an update is under way the lanes are already ahead of the global step.
+    // P-12
     fn is_work(&self, token: Token) -> bool {
         self.config.settings().token_policy == TokenPolicy::KeepLeftovers
             || !self.judges_stale(LocalStep::new(token.step()))

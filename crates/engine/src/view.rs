@@ -26,7 +26,8 @@ impl Engine {
         self.generation
     }
 
-    /// The number of updates done (P-8).
+    /// The number of updates done.
+    // P-8
     #[must_use]
     pub fn global_step(&self) -> GlobalStep {
         self.global_step
@@ -38,7 +39,8 @@ impl Engine {
         self.lanes.get(lane).map(Lane::count)
     }
 
-    /// Whether a gradient of this step would be dropped by every lane.
+    /// Whether a gradient of this step would be dropped by every lane.
+    //
     #[must_use]
     pub fn judges_stale(&self, local_step: LocalStep) -> bool {
         !self.lanes.iter().any(|lane| lane.is_fresh(local_step))
@@ -75,13 +77,15 @@ impl Engine {
         self.tokens.len()
     }
 
-    /// The step that a replica claims.
+    /// The step that a replica claims.
+    //
     #[must_use]
     pub fn local_step(&self, replica: ReplicaId) -> Option<LocalStep> {
         self.members.get(replica).map(|member| member.local_step)
     }
 
-    /// A replica's counters (P-7).
+    /// A replica's counters.
+    // P-7
     #[must_use]
     pub fn tally(&self, replica: ReplicaId) -> Option<Tally> {
         self.members.get(replica).map(|member| member.tally)
@@ -117,7 +121,8 @@ impl Engine {
         self.ledger
     }
 
-    /// Whether a replica's work can no longer count (P-13).
+    /// Whether a replica's work can no longer count.
+    // P-13
     #[must_use]
     pub fn is_superseded(&self, replica: ReplicaId) -> bool {
         let Some(member) = self.members.get(replica) else { return false };
@@ -155,7 +160,8 @@ impl Engine {
     /// whether it neither repeats nor misses a batch. It may do so when a run in arrival order goes
     /// on in replica order: there the numbers of a step are A times the step, and those that
     /// follow. With another A in replica order, it begins after the last batch of the share that is
-    /// farthest, and misses what the others are behind by, if batches were left out (P-25).
+    /// farthest, and misses what the others are behind by, if batches were left out.
+    // P-25
     pub fn set_positions(&mut self, positions: &Positions) -> bool {
         let Some(shares) = &mut self.shares else {
             self.batches = Batches::at(positions, self.config.total_num_replicas());

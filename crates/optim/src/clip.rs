@@ -34,7 +34,7 @@ pub enum ClipError {
     },
 }
 
-/// Moves every element of a gradient into [`min`, `max`] (R-17): *gᵢ ← min(max(gᵢ, min), max)*.
+/// Moves every element of a gradient into [`min`, `max`]: *gᵢ ← min(max(gᵢ, min), max)*.
 ///
 /// NaN stays NaN.
 ///
@@ -50,6 +50,7 @@ pub enum ClipError {
 /// assert_eq!(gradient, array![-1.0, 0.5, 1.0].into_dyn());
 /// # Ok::<(), optim::ClipError>(())
 /// ```
+// R-17
 pub fn clip_by_value<T: Real>(
     mut gradient: ArrayViewMutD<'_, T>,
     min: f64,
@@ -63,8 +64,8 @@ pub fn clip_by_value<T: Real>(
     Ok(())
 }
 
-/// Scales one gradient so that its norm is at most `max_norm` (R-17), and returns its former norm:
-/// *g ← g · max_norm / max(‖g‖₂, max_norm)*.
+/// Scales one gradient so that its norm is at most `max_norm`, and returns its former norm: *g ← g
+/// · max_norm / max(‖g‖₂, max_norm)*.
 ///
 /// For a sparse gradient give its rows; rows of the same index count apart, as they stand.
 ///
@@ -81,6 +82,7 @@ pub fn clip_by_value<T: Real>(
 /// assert!((gradient[0] - 0.6_f64).abs() < 1e-12);
 /// # Ok::<(), optim::ClipError>(())
 /// ```
+// R-17
 pub fn clip_by_norm<T: Real>(
     gradient: ArrayViewMutD<'_, T>,
     max_norm: f64,
@@ -88,8 +90,8 @@ pub fn clip_by_norm<T: Real>(
     clip_by_global_norm(&mut [gradient], max_norm)
 }
 
-/// Scales all gradients of a step by one factor, so that their common norm is at most `max_norm`
-/// (R-17), and returns their former norm: *‖g‖ = √Σ ‖gᵢ‖₂²*.
+/// Scales all gradients of a step by one factor, so that their common norm is at most `max_norm`,
+/// and returns their former norm: *‖g‖ = √Σ ‖gᵢ‖₂²*.
 ///
 /// For a sparse gradient give its rows; rows of the same index count apart, as they stand. The norm
 /// is summed in `f64`, in the order of the gradients.
@@ -108,6 +110,7 @@ pub fn clip_by_norm<T: Real>(
 /// assert_eq!((dense[0], rows[[0, 1]]), (1.5, 2.0));
 /// # Ok::<(), optim::ClipError>(())
 /// ```
+// R-17
 pub fn clip_by_global_norm<T: Real>(
     gradients: &mut [ArrayViewMutD<'_, T>],
     max_norm: f64,

@@ -4,8 +4,10 @@
 //! same values, in row-major order, whatever the memory layout.
 
 mod dense;
+mod element;
 mod sparse;
 
-pub use self::dense::{DenseGradient, GradientElement, Mean};
+pub use self::dense::{DenseGradient, Mean};
+pub use self::element::GradientElement;
 pub use self::sparse::SparseGradient;
 pub(crate) use self::sparse::{CanonicalRows, Scattered};

@@ -4,7 +4,7 @@
 
 use std::marker::PhantomData;
 
-use crate::{Real, Schedule};
+use crate::Real;
 
 /// A hyper-parameter has a value that its formula cannot take.
 ///
@@ -146,19 +146,5 @@ impl<T: Real> Checks<T> {
         value: u64,
     ) -> Result<(), HyperParameterError> {
         HyperParameterError::unless(value > 0, self.owner, parameter, "at least 1", value as f64)
-    }
-
-    /// A schedule all of whose rates are numbers of `T`, even times the largest `factor` that the
-    /// formula has for them.
-    pub(crate) fn learning_rate(
-        schedule: &Schedule,
-        factor: f64,
-    ) -> Result<(), HyperParameterError> {
-        schedule.validate()?;
-        let most = schedule.most();
-        Self::of("learning rate").not_negative("the largest value", most)?;
-        let fits = T::of(most * factor).is_finite();
-        let allowed = "so small that its products are numbers of the variables' type";
-        HyperParameterError::unless(fits, "learning rate", "the largest value", allowed, most)
     }
 }

@@ -44,7 +44,7 @@ pub enum MovingAverageError {
     },
 }
 
-/// Exponential moving averages of the variables that were added (R-16).
+/// Exponential moving averages of the variables that were added.
 ///
 /// *s ← s − (1 − d)(s − x)*, with *d* = `decay`, or min(`decay`, *(1 + k) / (10 + k)*) when the
 /// number *k* of updates is given, so that the first averages are not too slow.
@@ -60,6 +60,7 @@ pub enum MovingAverageError {
 /// assert!((averages.average("w").expect("it was added")[0] - 1.1).abs() < 1e-12);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+// R-16
 #[derive(Debug, Clone)]
 pub struct ExponentialMovingAverage<T> {
     decay: f64,
@@ -188,7 +189,8 @@ impl<T: Real> ExponentialMovingAverage<T> {
     }
 
     /// Everything to save, by name: `variable/average`, and `variable/zero_weight` if a starting
-    /// zero is divided out (R-15). Tensors are borrowed, not copied.
+    /// zero is divided out. Tensors are borrowed, not copied.
+    // R-15
     #[must_use]
     pub fn state(&self) -> StateMap<'_, T> {
         let mut map = StateMap::new();
@@ -201,11 +203,12 @@ impl<T: Real> ExponentialMovingAverage<T> {
         map
     }
 
-    /// Replaces everything that [`state`](Self::state) lists, all or nothing (R-15).
+    /// Replaces everything that [`state`](Self::state) lists, all or nothing.
     ///
     /// # Errors
     /// An entry that is missing, unknown, of another shape or kind, or a weight that is not in [0,
     /// 1].
+    // R-15
     pub fn restore(&mut self, saved: &StateMap<'_, T>) -> Result<(), RestoreError> {
         let mine = self.state();
         let reader = Reader::new(saved, |name| mine.contains_key(name))?;

@@ -15,7 +15,7 @@ use crate::{BuiltIn, HyperParameterError, Real, Schedule};
 /// The most slots that an optimizer may have for one variable.
 pub const MAX_SLOTS: usize = 4;
 
-/// An update formula (R-14): hyper-parameters, slots and the elementwise kernel.
+/// An update formula: hyper-parameters, slots and the elementwise kernel.
 ///
 /// Implement it for your own formula, and [`OptimizerState`](crate::OptimizerState) adds named
 /// slots, dense and sparse gradients, any memory layout, saving and restoring.
@@ -66,11 +66,13 @@ pub const MAX_SLOTS: usize = 4;
 /// assert_eq!(state.slot("w", "moves").expect("it has that slot"), array![1.0, 0.0].into_dyn());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+// R-14
 pub trait Optimizer<T: Real>: Send + Sync + Debug {
     /// A short name for messages and logs, such as `adam`.
     fn name(&self) -> &'static str;
 
-    /// The learning rate as a function of the number of finished steps (R-17).
+    /// The learning rate as a function of the number of finished steps.
+    // R-17
     fn learning_rate(&self) -> &Schedule;
 
     /// The slots of each variable, at most [`MAX_SLOTS`]; none when not overridden.
@@ -93,8 +95,9 @@ pub trait Optimizer<T: Real>: Send + Sync + Debug {
     }
 
     /// Which optimizer a table takes instead, in words, if this one's formula would have to move
-    /// rows that no gradient names: those of a table are found only by gradients (P-17). When not
+    /// rows that no gradient names: those of a table are found only by gradients. When not
     /// overridden, by [`sparse_reach`](Self::sparse_reach).
+    // P-17
     fn instead_for_tables(&self) -> Option<&'static str> {
         (self.sparse_reach() == SparseReach::AllRows).then_some("one that touches named rows alone")
     }
@@ -122,10 +125,11 @@ pub trait Optimizer<T: Real>: Send + Sync + Debug {
     /// the gradient, and from nothing else.
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>);
 
-    /// The same, and whether the gradient and all results are finite (P-25).
+    /// The same, and whether the gradient and all results are finite.
     ///
     /// When not overridden, the tile is read once more; a kernel that has the numbers at hand finds
     /// out sooner.
+    // P-25
     fn update_checked(&self, step: &Step<'_>, tile: Tile<'_, T>) -> bool {
         let Tile { variable, mut slots, gradient } = tile;
         let lent = slots.each_mut().map(|slot| &mut **slot);

@@ -5,12 +5,12 @@
 
 mod text;
 
-use crate::HyperParameterError;
 use crate::hyper::Checks;
+use crate::{HyperParameterError, Real};
 
 pub use self::text::ParseScheduleError;
 
-/// A learning rate for every step *k* = 0, 1, 2, … (R-17).
+/// A learning rate for every step *k* = 0, 1, 2, ….
 ///
 /// It can be written on a command line: see its [`FromStr`](std::str::FromStr).
 ///
@@ -24,6 +24,7 @@ pub use self::text::ParseScheduleError;
 /// assert_eq!(schedule.at(9), 0.8);
 /// assert_eq!(schedule.at(10), 0.4);
 /// ```
+// R-17
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -142,6 +143,17 @@ impl Schedule {
             Self::Piecewise { ref values, .. } => values.iter().copied().fold(0.0, f64::max),
             Self::WarmUp { ref then, .. } => then.most(),
         }
+    }
+
+    /// Checks every number of the schedule, and that all of its rates are numbers of `T`, even times
+    /// the largest `factor` that a formula has for them.
+    pub(crate) fn validate_for<T: Real>(&self, factor: f64) -> Result<(), HyperParameterError> {
+        self.validate()?;
+        let most = self.most();
+        Checks::<T>::of("learning rate").not_negative("the largest value", most)?;
+        let fits = T::of(most * factor).is_finite();
+        let allowed = "so small that its products are numbers of the variables' type";
+        HyperParameterError::unless(fits, "learning rate", "the largest value", allowed, most)
     }
 
     /// Checks every number of the schedule.

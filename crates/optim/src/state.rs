@@ -35,7 +35,7 @@ pub use self::saved::{StateMap, StateValue};
 /// The entry of a saved state that counts finished steps.
 const STEP: &str = "step";
 
-/// An optimizer at work (R-14, R-15): named slots for named variables, dense and sparse updates.
+/// An optimizer at work: named slots for named variables, dense and sparse updates.
 ///
 /// One step is: apply a gradient to every variable that has one, then [`finish_step`].
 ///
@@ -58,6 +58,7 @@ const STEP: &str = "step";
 /// assert_eq!(table, array![[0.0, 0.0], [2.0, 2.0], [2.0, 3.0]].into_dyn());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+// R-14, R-15
 #[derive(Debug)]
 pub struct OptimizerState<T: Real> {
     optimizer: Box<dyn Optimizer<T>>,
@@ -259,8 +260,9 @@ impl<T: Real> OptimizerState<T> {
     }
 
     /// Whether all gradients were finite, and all results of the updates, variables and slots;
-    /// since the last [`restore`](Self::restore), if any (P-25). The updates find out in their own
-    /// pass; the caller decides what follows.
+    /// since the last [`restore`](Self::restore), if any. The updates find out in their own pass;
+    /// the caller decides what follows.
+    // P-25
     #[must_use]
     pub fn is_finite(&self) -> bool {
         self.finite
@@ -290,12 +292,14 @@ impl<T: Real> OptimizerState<T> {
         &*self.optimizer
     }
 
-    /// The names of the slots that every variable has, in the optimizer's order (R-15).
+    /// The names of the slots that every variable has, in the optimizer's order.
+    // R-15
     pub fn slot_names(&self) -> impl Iterator<Item = &'static str> {
         self.slots.iter().map(|slot| slot.name)
     }
 
-    /// A slot of a variable; `None` if there is no such variable or slot (R-15).
+    /// A slot of a variable; `None` if there is no such variable or slot.
+    // R-15
     #[must_use]
     pub fn slot(&self, variable: &str, slot: &str) -> Option<ArrayViewD<'_, T>> {
         let position = self.slots.iter().position(|spec| spec.name == slot)?;
@@ -308,7 +312,8 @@ impl<T: Real> OptimizerState<T> {
     }
 
     /// Everything to save, by name: slots as `variable/slot`, scalars such as `beta1_power`, and
-    /// `step` (R-15). Tensors are borrowed, not copied.
+    /// `step`. Tensors are borrowed, not copied.
+    // R-15
     #[must_use]
     pub fn state(&self) -> StateMap<'_, T> {
         let mut map = StateMap::new();
@@ -325,12 +330,13 @@ impl<T: Real> OptimizerState<T> {
         map
     }
 
-    /// Replaces everything that [`state`](Self::state) lists, all or nothing (R-15).
+    /// Replaces everything that [`state`](Self::state) lists, all or nothing.
     ///
     /// Add the variables first. What follows is bit-identical to a run that was never interrupted.
     ///
     /// # Errors
     /// An entry that is missing, unknown, of another shape or kind, or an invalid number.
+    // R-15
     pub fn restore(&mut self, saved: &StateMap<'_, T>) -> Result<(), RestoreError> {
         let mine = self.state();
         let reader = Reader::new(saved, |name| mine.contains_key(name))?;

@@ -22,7 +22,7 @@ use engine::{
 };
 pub use error::BuildError;
 
-/// Describes a synchronous training; [`SyncReplicas::build`] starts it (R-18, P-3, P-4).
+/// Describes a synchronous training; [`SyncReplicas::build`] starts it.
 ///
 /// # Learning rate
 /// The A gradients of a step are averaged, not summed (R-23): the update is as large as that of one
@@ -42,6 +42,7 @@ pub use error::BuildError;
 /// assert_eq!(trainer.snapshot().global_step.get(), 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+// R-18, P-3, P-4
 #[derive(Clone, Debug)]
 pub struct SyncReplicas<O> {
     optimizer: O,
@@ -115,21 +116,24 @@ impl<O> SyncReplicas<O> {
     }
 
     /// N: how many replicas there are; A when not given. More than A: the surplus are backups.
-    /// Fewer: replicas compute several batches a step (R-22).
+    /// Fewer: replicas compute several batches a step.
+    // R-22
     #[must_use]
     pub fn total_num_replicas(mut self, count: usize) -> Self {
         self.settings.total_num_replicas = Some(count);
         self
     }
 
-    /// Tokens before the first step; max(0, A - N) when not given (P-3).
+    /// Tokens before the first step; max(0, A - N) when not given.
+    // P-3
     #[must_use]
     pub fn initial_tokens(mut self, count: usize) -> Self {
         self.settings.initial_tokens = InitialTokens::Exactly(count);
         self
     }
 
-    /// What happens to leftover tokens; they are discarded when not given (P-12).
+    /// What happens to leftover tokens; they are discarded when not given.
+    // P-12
     #[must_use]
     pub fn token_policy(mut self, policy: TokenPolicy) -> Self {
         self.settings.token_policy = policy;
@@ -137,21 +141,24 @@ impl<O> SyncReplicas<O> {
     }
 
     /// The order in which contributions are summed; [`SummationOrder::Replica`] makes a run
-    /// bit-identical whatever the timing (P-14).
+    /// bit-identical whatever the timing.
+    // P-14
     #[must_use]
     pub fn order(mut self, order: SummationOrder) -> Self {
         self.settings.order = order;
         self
     }
 
-    /// What divides a sparse gradient's rows (R-8).
+    /// What divides a sparse gradient's rows.
+    // R-8
     #[must_use]
     pub fn sparse_mean(mut self, mean: SparseMean) -> Self {
         self.sparse_mean = mean;
         self
     }
 
-    /// Keeps exponential moving averages of all variables (R-28).
+    /// Keeps exponential moving averages of all variables.
+    // R-28
     #[must_use]
     pub fn moving_average(mut self, decay: f64) -> Self {
         self.averages.decay = Some(decay);
@@ -171,7 +178,8 @@ impl<O> SyncReplicas<O> {
     /// With locking, the default, an update writes in place unless a reader holds the variables,
     /// and readers that come meanwhile wait for it. Without, readers never wait, and each variable
     /// has two arrays, written by turns. Either way a reader sees whole steps, and keeps the step
-    /// that it began with (R-29, P-11).
+    /// that it began with.
+    // R-29, P-11
     #[must_use]
     pub fn use_locking(mut self, locking: bool) -> Self {
         self.use_locking = locking;
@@ -179,8 +187,9 @@ impl<O> SyncReplicas<O> {
     }
 
     /// How long a replica may stay away at the start, and on a cluster be silent at any time,
-    /// before another one gets its token; 10 s when not given, on a cluster 5 s (P-5). For a live
-    /// replica that hangs there is the [step timeout](Self::step_timeout).
+    /// before another one gets its token; 10 s when not given, on a cluster 5 s. For a live replica
+    /// that hangs there is the [step timeout](Self::step_timeout).
+    // P-5
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         (self.settings.lease, self.lease) = (Some(lease), Some(lease));
@@ -188,16 +197,17 @@ impl<O> SyncReplicas<O> {
     }
 
     /// How long a replica may work with one token before another one gets it, whatever signs of
-    /// life it gives; [`StepTimeout::Automatic`] when not given (P-28). A later push still counts
-    /// if its step is open.
+    /// life it gives; [`StepTimeout::Automatic`] when not given. A later push still counts if its
+    /// step is open.
+    // P-28
     #[must_use]
     pub fn step_timeout(mut self, timeout: StepTimeout) -> Self {
         self.settings.step_timeout = timeout;
         self
     }
 
-    /// How long a step may take before waits fail and say who is missing; 10 min when not given
-    /// (P-5).
+    /// How long a step may take before waits fail and say who is missing; 10 min when not given.
+    // P-5
     #[must_use]
     pub fn step_deadline(mut self, deadline: Duration) -> Self {
         self.settings.step_deadline = Some(deadline);
@@ -205,9 +215,10 @@ impl<O> SyncReplicas<O> {
     }
 
     /// How many replicas must be left of those of a [`fit`](crate::Trainer::fit) when others fail
-    /// or panic; 1 when not given, so that training goes on while one is left (P-5). With fewer it
-    /// ends with [`FitError::TooFewReplicas`](crate::FitError::TooFewReplicas). A replica whose
-    /// data ended has not failed. Not for a cluster, whose replicas are separate processes.
+    /// or panic; 1 when not given, so that training goes on while one is left. With fewer it ends
+    /// with [`FitError::TooFewReplicas`](crate::FitError::TooFewReplicas). A replica whose data
+    /// ended has not failed. Not for a cluster, whose replicas are separate processes.
+    // P-5
     #[must_use]
     pub fn min_replicas(mut self, count: usize) -> Self {
         self.min_replicas = Some(count);
@@ -215,7 +226,8 @@ impl<O> SyncReplicas<O> {
     }
 
     /// What becomes of gradients and updates that are infinite or NaN; training fails when not
-    /// given (P-25).
+    /// given.
+    // P-25
     #[must_use]
     pub fn non_finite(mut self, choice: NonFinite) -> Self {
         self.settings.non_finite = choice;
@@ -223,22 +235,24 @@ impl<O> SyncReplicas<O> {
     }
 
     /// What becomes of a batch at which three replicas have failed, in replica order; training
-    /// fails when not given (P-5).
+    /// fails when not given.
+    // P-5
     #[must_use]
     pub fn failing_batch(mut self, choice: FailingBatch) -> Self {
         self.settings.failing_batch = choice;
         self
     }
 
-    /// Whether to tell replicas at once that their step is over; yes when not given (P-13).
+    /// Whether to tell replicas at once that their step is over; yes when not given.
+    // P-13
     #[must_use]
     pub fn tell_superseded(mut self, tell: bool) -> Self {
         self.settings.tell_superseded = tell;
         self
     }
 
-    /// The `reference` preset: TensorFlow's own rules (P-16). Call this first; later calls override
-    /// it.
+    /// The `reference` preset: TensorFlow's own rules. Call this first; later calls override it.
+    // P-16
     #[must_use]
     pub fn reference(mut self) -> Self {
         self.settings = self.settings.reference();
@@ -247,7 +261,8 @@ impl<O> SyncReplicas<O> {
         self
     }
 
-    /// Keeps the last averaged gradient for [`Trainer::last_average`] (P-10).
+    /// Keeps the last averaged gradient for [`Trainer::last_average`].
+    // P-10
     #[must_use]
     pub fn observe_gradients(mut self, observe: bool) -> Self {
         self.observe = observe;
@@ -262,7 +277,8 @@ impl<O> SyncReplicas<O> {
     }
 
     /// The run that its checkpoints belong to; a new one when not given, and the checkpoint's after
-    /// a restore (P-24).
+    /// a restore.
+    // P-24
     #[must_use]
     pub fn run_id(mut self, run: RunId) -> Self {
         self.run = Some(run);
@@ -302,10 +318,11 @@ impl<O> SyncReplicas<O> {
         &self.settings
     }
 
-    /// Starts everything (P-4): replicas may join from now on.
+    /// Starts everything: replicas may join from now on.
     ///
     /// # Errors
     /// [`BuildError`]: zero replicas, too few initial tokens, bad hyper-parameters, no variables.
+    // P-4
     pub fn build<T: Scalar>(self, variables: Variables<T>) -> Result<Trainer<T>, BuildError>
     where
         O: Optimizer<T> + 'static,

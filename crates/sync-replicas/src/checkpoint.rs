@@ -5,11 +5,14 @@
 //! it, so a reader never meets half of one; every byte is covered by a checksum, so a damaged one
 //! is refused instead of loaded.
 
+use std::path::PathBuf;
+
 mod aside;
 mod bytes;
 mod claim;
 mod disk;
 mod error;
+mod file_entry;
 mod folder;
 mod listing;
 mod manifest;
@@ -17,7 +20,6 @@ mod reading;
 mod retry;
 mod run_id;
 mod state;
-mod stored;
 mod tables;
 mod turn;
 
@@ -32,13 +34,23 @@ pub use folder::{
 };
 #[cfg(feature = "crash-points")]
 pub use folder::{write_on, write_rows_on};
-pub(crate) use manifest::sha256_hex;
-pub use reading::{all, has_f64, latest, newest_definition, newest_run, open, read, recover};
+pub use reading::{
+    all, has_f64, latest, newest_definition, newest_run, open, read, recover, tables_of,
+};
 pub use retry::{FEWEST_KEPT, Retry};
 pub use run_id::{RunId, RunIdError};
 pub use state::TrainingState;
-pub use stored::Stored;
-pub use tables::{SavedTable, SavedTables};
+pub use tables::{SavedTable, SavedTables, TableShare};
 
-pub use crate::hook_list::Checkpoints;
-pub use crate::trainer::SaveHandle;
+pub use crate::stored::Stored;
+
+/// Where checkpoints go, how often, and how many are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoints {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Every so many updates.
+    pub steps: u64,
+    /// How many are kept.
+    pub keep: usize,
+}

@@ -27,7 +27,8 @@ pub fn with_causes(mut text: String, error: &dyn Error) -> String {
     text
 }
 
-/// Foreign words, as a terminal may show them: control characters are escaped (P-27).
+/// Foreign words, as a terminal may show them: control characters are escaped.
+// P-27
 #[must_use]
 pub fn printable(words: &str) -> Cow<'_, str> {
     if !words.contains(char::is_control) {

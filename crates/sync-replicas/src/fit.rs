@@ -175,7 +175,7 @@ impl<T: Scalar> Trainer<T> {
         let (view, hooks) = (Arc::clone(&self.shared), hooks.into_boxed(&self.shared));
         let host = Arc::new(guarded(|| HookHost::start(view, hooks))?);
         let monitor = monitor(&host, &self.shared);
-        let begun = self.shared.begin(self.initial, (monitor, host.running_hook()));
+        let begun = self.shared.begin(self.initial, monitor, host.running_hook());
         let begun = match begun {
             Ok(begun) => begun,
             Err(error) => {

@@ -15,9 +15,11 @@ use crate::Scalar;
 pub enum Gradient<T> {
     /// One number for every element of the variable; the variable's shape.
     Dense(ArrayD<T>),
-    /// Some rows of the variable.
+    /// Some rows of the variable.
+    //
     Sparse(IndexedSlices<T>),
-    /// The variable had no gradient: it passes through untouched.
+    /// The variable had no gradient: it passes through untouched.
+    //
     Missing,
 }
 
@@ -64,7 +66,8 @@ impl<T: Scalar> Gradient<T> {
 }
 
 impl<T: Scalar> Gradients<T> {
-    /// Whether no number in them is infinite or NaN (P-25); one pass over them.
+    /// Whether no number in them is infinite or NaN; one pass over them.
+    // P-25
     #[must_use]
     pub fn is_finite(&self) -> bool {
         self.pairs.iter().all(|(_, gradient)| gradient.is_finite())
@@ -125,7 +128,8 @@ impl<T> Gradients<T> {
     }
 
     /// Writable views of all numbers: dense arrays, and the rows of sparse ones. For clipping
-    /// before the push.
+    /// before the push.
+    //
     pub fn views_mut(&mut self) -> Vec<ArrayViewMutD<'_, T>> {
         self.pairs
             .iter_mut()
@@ -151,14 +155,16 @@ impl<T> IntoIterator for Gradients<T> {
     }
 }
 
-/// Half precision widens exactly; sums are then made in `f32`.
+/// Half precision widens exactly; sums are then made in `f32`.
+//
 impl<D: Dimension> From<Array<f16, D>> for Gradient<f32> {
     fn from(gradient: Array<f16, D>) -> Self {
         Self::Dense(gradient.into_dyn().mapv(f16::to_f32))
     }
 }
 
-/// Half precision widens exactly; sums are then made in `f32`.
+/// Half precision widens exactly; sums are then made in `f32`.
+//
 impl<D: Dimension> From<Array<bf16, D>> for Gradient<f32> {
     fn from(gradient: Array<bf16, D>) -> Self {
         Self::Dense(gradient.into_dyn().mapv(bf16::to_f32))

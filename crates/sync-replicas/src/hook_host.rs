@@ -20,7 +20,8 @@ pub trait TrainingView<T: Scalar>: Send + Sync {
     /// averages.
     fn averages(&self) -> Option<Variables<T>>;
 
-    /// The counters as of now (P-8).
+    /// The counters as of now.
+    // P-8
     fn totals(&self) -> Totals;
 }
 
@@ -77,8 +78,9 @@ pub struct ChiefSession<T: Scalar> {
     update: Arc<Mutex<Update>>,
 }
 
-/// The update that the next run makes, or has made if a hook had the session created again after it
-///
+/// The update that the next run makes, or has made if a hook had the session created again after
+/// it.
+//
 #[derive(Default)]
 struct Update {
     due: Option<Box<MakeUpdate>>,
@@ -167,7 +169,8 @@ impl<T: Scalar> ChiefSession<T> {
         self.view.averages()
     }
 
-    /// The counters as of now (P-8).
+    /// The counters as of now.
+    // P-8
     #[must_use]
     pub fn totals(&self) -> Totals {
         self.view.totals()

@@ -16,11 +16,12 @@ use hooks::{
 };
 
 use self::saving::Saving;
+use crate::checkpoint::Checkpoints;
 use crate::hook_host::BoxedHooks;
 use crate::runtime::Shared;
 use crate::{ChiefSession, JsonLines, Scalar};
 
-/// Hooks for [`Trainer::fit`](crate::Trainer::fit) (R-35).
+/// Hooks for [`Trainer::fit`](crate::Trainer::fit).
 ///
 /// # Examples
 /// ```
@@ -35,6 +36,7 @@ use crate::{ChiefSession, JsonLines, Scalar};
 ///     });
 /// # drop(hooks);
 /// ```
+// R-35
 #[must_use]
 pub struct Hooks<T: Scalar> {
     list: Vec<Entry<T>>,
@@ -46,17 +48,6 @@ enum Entry<T: Scalar> {
     StopAtStep(i64),
     NanGuard,
     Checkpoints(Checkpoints),
-}
-
-/// Where checkpoints go, how often, and how many are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checkpoints {
-    /// The folder.
-    pub folder: PathBuf,
-    /// Every so many updates.
-    pub steps: u64,
-    /// How many are kept.
-    pub keep: usize,
 }
 
 /// What [`Hooks::stop_at_step`], [`Hooks::nan_guard`] and [`Hooks::checkpoints`] requested, for a
@@ -128,35 +119,39 @@ impl<T: Scalar> Hooks<T> {
         (list, wishes)
     }
 
-    /// Ends training exactly after update `step` (R-34).
+    /// Ends training exactly after update `step`.
+    // R-34
     pub fn stop_at_step(mut self, step: i64) -> Self {
         self.list.push(Entry::StopAtStep(step));
         self
     }
 
     /// Ends training with an error that names the step when the mean loss of a step is NaN or
-    /// infinite (R-34). It checks the loss alone, in a cluster before the step is made and in one
-    /// process after it; [`NonFinite`](engine::NonFinite) guards gradients and variables.
+    /// infinite. It checks the loss alone, in a cluster before the step is made and in one process
+    /// after it; [`NonFinite`](engine::NonFinite) guards gradients and variables.
+    // R-34
     pub fn nan_guard(mut self) -> Self {
         self.list.push(Entry::NanGuard);
         self
     }
 
-    /// Saves a checkpoint every `steps` updates and at the end, keeping the `keep` newest (R-34);
-    /// at least two, since the newest is not known to be good before a batch that was computed from
-    /// its variables has a finite loss (P-25).
+    /// Saves a checkpoint every `steps` updates and at the end, keeping the `keep` newest; at least
+    /// two, since the newest is not known to be good before a batch that was computed from its
+    /// variables has a finite loss.
     ///
     /// A checkpoint that cannot be written is an error in the log, is noted in the
     /// [`Record`](crate::record::Record), and ends no training; the last one is tried for a minute,
     /// and then training has failed (P-24).
+    // R-34, P-25
     pub fn checkpoints(mut self, folder: impl Into<PathBuf>, steps: u64, keep: usize) -> Self {
         let folder = folder.into();
         self.list.push(Entry::Checkpoints(Checkpoints { folder, steps, keep }));
         self
     }
 
-    /// Calls a closure every `steps` updates, with the chief's session: for evaluation and the like
-    /// (R-35). It runs between two updates.
+    /// Calls a closure every `steps` updates, with the chief's session: for evaluation and the
+    /// like. It runs between two updates.
+    // R-35
     pub fn every<F>(self, steps: u64, call: F) -> Self
     where
         F: FnMut(&mut ChiefSession<T>, &StepReport) -> Result<(), BoxError> + Send + 'static,
@@ -201,28 +196,30 @@ impl<T: Scalar> Hooks<T> {
         })
     }
 
-    /// Reports every `steps`-th update to a tracker (R-34, P-29): its mean loss, and the rest of
-    /// its report.
+    /// Reports every `steps`-th update to a tracker: its mean loss, and the rest of its report.
     ///
     /// A tracker that fails ends no training; the log says so once.
+    // R-34, P-29
     pub fn tracker(self, steps: u64, tracker: impl Tracker + 'static) -> Self {
         self.hook(SummarySaver::every(steps.max(1), tracker))
     }
 
-    /// Writes every `steps`-th update into a folder that `tensorboard --logdir` shows (R-34, P-29).
+    /// Writes every `steps`-th update into a folder that `tensorboard --logdir` shows.
     ///
     /// To show more, use [`tracker`](Self::tracker) with your own [`TensorBoard`].
     ///
     /// # Errors
     /// Whatever keeps the file from being created.
+    // R-34, P-29
     pub fn tensorboard(self, folder: impl AsRef<Path>, steps: u64) -> std::io::Result<Self> {
         Ok(self.tracker(steps, TensorBoard::create(folder)?))
     }
 
-    /// Appends a JSON line for every update to a file (R-34): [`JsonLines`].
+    /// Appends a JSON line for every update to a file: [`JsonLines`].
     ///
     /// # Errors
     /// Whatever keeps the file from being opened.
+    // R-34
     pub fn metrics(self, path: impl AsRef<Path>) -> std::io::Result<Self> {
         Ok(self.tracker(1, JsonLines::append(path)?))
     }

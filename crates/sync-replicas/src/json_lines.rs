@@ -22,7 +22,7 @@ const MOST_BYTES: usize = 1 << 16;
 /// unless the disk is full: then so many.
 const MOST_KEPT: usize = 1 << 20;
 
-/// A file of lines, one for each tracked update (R-34, P-29).
+/// A file of lines, one for each tracked update.
 ///
 /// `{"loss":0.5,"scalars":{},"step":1}` is one; a value that is not a number, such as a loss of
 /// NaN, is `null`. Params are `{"params":{..}}`, a text `{"step":1,"text":{..}}`, and
@@ -42,6 +42,7 @@ const MOST_KEPT: usize = 1 << 20;
 /// assert_eq!(std::fs::read_to_string(&path)?, expected);
 /// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 /// ```
+// R-34, P-29
 #[derive(Debug)]
 pub struct JsonLines {
     /// Its buffer keeps what is not written, even part of a line.

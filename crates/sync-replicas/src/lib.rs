@@ -58,13 +58,14 @@
 //! | what happened, while it happens | [`record::Record`]; at the end, [`Report`] |
 //! | how it stands now | [`Trainer::status_handle`], a [`status::Status`] |
 //! | more than one machine | the crate `cluster`, with the same [`SyncReplicas`] and [`Model`] |
-//! | programs that come from `SyncReplicasOptimizer` | [`explicit`], call by call |
+//! | programs that come from `SyncReplicasOptimizer` | [`tensorflow`], call by call |
 //! | acting on the decisions in another way | [`engine`], [`store`], [`driver`] |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch_sampler;
 mod builder;
+mod checksum;
 mod cores;
 mod failure;
 mod fit;
@@ -78,18 +79,20 @@ mod private_file;
 mod report;
 mod runtime;
 mod scalar;
+mod stored;
 mod sync;
 mod trainer;
+mod variable_error;
 mod variables;
 
 pub mod checkpoint;
 pub mod driver;
 pub mod error;
-pub mod explicit;
 pub mod options;
 pub mod record;
 pub mod status;
 pub mod store;
+pub mod tensorflow;
 
 pub use accum_core::{GlobalStep, IndexedSlices};
 pub use batch_sampler::BatchSampler;
@@ -110,8 +113,9 @@ pub use runtime::{
 };
 pub use scalar::Scalar;
 pub use store::Snapshot;
-pub use trainer::{StopHandle, TableReader, Trainer};
-pub use variables::{VariableError, Variables};
+pub use trainer::{SaveHandle, StopHandle, TableReader, Trainer};
+pub use variable_error::VariableError;
+pub use variables::Variables;
 
 /// Keeps the programs of the project's pages compiling and running.
 #[cfg(doctest)]

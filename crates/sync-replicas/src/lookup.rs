@@ -35,7 +35,8 @@ pub struct Rows<T> {
 #[non_exhaustive]
 pub enum LookupError {
     /// The step was already over: its gradients would be dropped, and rows are kept of one step
-    /// alone (P-17).
+    /// alone.
+    // P-17
     #[error("rows of step {step} were asked for after it was over; give the step up")]
     Superseded {
         /// The step of the requested rows.

@@ -20,8 +20,9 @@ pub trait Model<T: Scalar>: Sync {
     /// The input of one step of one replica.
     type Batch;
 
-    /// The keys whose rows `batch` needs, of tables (P-17): [`Work::rows`] has them when gradients
-    /// are computed. None when not overridden.
+    /// The keys whose rows `batch` needs, of tables: [`Work::rows`] has them when gradients are
+    /// computed. None when not overridden.
+    // P-17
     fn keys(&self, _batch: &Self::Batch) -> Keys {
         Keys::new()
     }
@@ -58,7 +59,8 @@ pub struct Work<'a, T: Scalar> {
     /// The step whose variables are used, and which the gradient will claim.
     pub step: GlobalStep,
     /// The number of the batch. In a run it never repeats; in replica order it depends on the step
-    /// and the share alone, so the gradient is the same whichever replica computes it (P-14).
+    /// and the share alone, so the gradient is the same whichever replica computes it.
+    // P-14
     pub number: u64,
     pub(crate) superseded: &'a Cancellation,
     buffers: &'a GradientBuffers<T>,
@@ -98,10 +100,11 @@ impl<'a, T: Scalar> Work<'a, T> {
     }
 
     /// The rows of a table that [`Model::keys`] has named, keys x width, in the order of the keys:
-    /// as they are at [`step`](Self::step) (P-17).
+    /// as they are at [`step`](Self::step).
     ///
     /// # Errors
     /// [`VariableError::NotLookedUp`] names the tables whose rows are there.
+    // P-17
     pub fn rows(&self, table: &str) -> Result<ArrayView2<'a, T>, VariableError> {
         match self.rows {
             Some(rows) => rows.get(table),
@@ -124,8 +127,8 @@ impl<'a, T: Scalar> Work<'a, T> {
         self.tables.clone()
     }
 
-    /// Whether the step was finished without this work, so that its gradient would be dropped
-    /// (P-13).
+    /// Whether the step was finished without this work, so that its gradient would be dropped.
+    // P-13
     #[must_use]
     pub fn is_superseded(&self) -> bool {
         self.superseded.is_cancelled()
@@ -196,12 +199,14 @@ pub trait BatchSource {
     /// The input of one step of the replica.
     type Batch;
 
-    /// The batch with this number, or `None` when the data has ended: the replica then leaves,
-    /// and the others go on (P-6).
+    /// The batch with this number, or `None` when the data has ended: the replica then leaves, and
+    /// the others go on.
+    // P-6
     fn batch(&mut self, number: u64) -> Option<Self::Batch>;
 
     /// The next batch, if that does not depend on its number: in a cluster the rows of its keys are
-    /// requested before its token comes (P-17). None when not overridden.
+    /// requested before its token comes. None when not overridden.
+    // P-17
     fn peek(&mut self) -> Option<&Self::Batch> {
         None
     }

@@ -9,13 +9,16 @@ use engine::Tally;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Report {
-    /// Updates that this `fit` made (P-8).
+    /// Updates that this `fit` made.
+    // P-8
     pub updates: u64,
     /// The global step at its end.
     pub global_step: i64,
-    /// Batches pushed, accepted or not (P-8).
+    /// Batches pushed, accepted or not.
+    // P-8
     pub batches: u64,
-    /// Examples in accepted batches (P-8).
+    /// Examples in accepted batches.
+    // P-8
     pub examples: u64,
     /// Pushed batches that became part of an update; those of a step never made do not count.
     pub accepted: u64,
@@ -32,13 +35,15 @@ pub struct Report {
 }
 
 impl Report {
-    /// The replicas that failed or panicked, by number, and why (P-5); not those whose data ended.
+    /// The replicas that failed or panicked, by number, and why; not those whose data ended.
+    // P-5
     pub fn failed(&self) -> impl Iterator<Item = (ReplicaId, &str)> {
         self.replicas.iter().filter_map(|it| Some((it.replica, it.outcome.failure()?)))
     }
 }
 
-/// What one replica did (P-7).
+/// What one replica did.
+// P-7
 #[derive(Clone, Debug)]
 pub struct ReplicaReport {
     /// Which one.
@@ -63,11 +68,14 @@ pub struct ReplicaReport {
 pub enum ReplicaOutcome {
     /// Training ended.
     Finished,
-    /// Its data ended; the others went on (P-6).
+    /// Its data ended; the others went on.
+    // P-6
     DataEnded,
-    /// It failed, in these words; the others went on (P-5).
+    /// It failed, in these words; the others went on.
+    // P-5
     Failed(String),
-    /// It panicked, in these words; the others went on (P-5).
+    /// It panicked, in these words; the others went on.
+    // P-5
     Panicked(String),
 }
 

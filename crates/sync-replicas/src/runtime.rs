@@ -10,6 +10,7 @@ mod due;
 mod error;
 mod replica;
 mod shared;
+mod wake;
 
 pub use self::buffers::GradientBuffers;
 pub use self::error::PushError;

@@ -4,10 +4,11 @@
 
 use embedding_table::Number;
 
-use crate::checkpoint::Stored;
+use crate::stored::Stored;
 
 /// A variable's element: something that an optimizer can update and an accumulator can sum as it
-/// is, without widening.
+/// is, without widening.
+//
 pub trait Scalar: optim::Real + accum_core::Element<Sum = Self> + Number + Stored {}
 
 impl Scalar for f32 {}

@@ -9,6 +9,7 @@ mod layout;
 mod not_finite;
 mod parameters;
 mod resolve;
+mod restore_error;
 mod round;
 mod snapshot;
 mod spares;
@@ -18,11 +19,12 @@ mod tables;
 
 pub use embedding_table::Change;
 
-pub use self::error::{GradientError, RestoreError, TableSetupError, Torn, UpdateError};
+pub use self::error::{GradientError, TableSetupError, Torn, UpdateError};
 pub use self::layout::{Layout, VariableKind};
 pub use self::not_finite::{Cause, NotFinite};
 pub use self::parameters::ParameterStore;
 pub use self::resolve::resolve;
+pub use self::restore_error::RestoreError;
 pub use self::round::{StepContributions, Totals};
 pub use self::snapshot::Snapshot;
 pub use self::spares::SpareArrays;

@@ -46,9 +46,10 @@ impl<T: Scalar> fmt::Debug for Trainer<T> {
 }
 
 impl StopHandle {
-    /// Ends it: every wait returns at once, and no error is reported (P-1). The first reason
-    /// stands, to its 255th byte. An update under way is finished and counted. It ends the present
-    /// run; a later [`fit`](Trainer::fit) begins anew.
+    /// Ends it: every wait returns at once, and no error is reported. The first reason stands, to
+    /// its 255th byte. An update under way is finished and counted. It ends the present run; a
+    /// later [`fit`](Trainer::fit) begins anew.
+    // P-1
     pub fn stop(&self, reason: &str) {
         // In this order: what begins in between ends by the wish.
         self.watch.end();
@@ -132,22 +133,24 @@ impl<T: Scalar> Trainer<T> {
         Replica::join(&self.shared, id)
     }
 
-    /// The newest variables with their step; readers never meet a half-written one (P-11).
+    /// The newest variables with their step; readers never meet a half-written one.
     ///
     /// After an update that failed half-way, which [`fit`](Self::fit) and [`save`](Self::save) say,
     /// they may be of no one step until a checkpoint is restored; with
     /// [`use_locking(false)`](crate::SyncReplicas::use_locking) they are those before it.
+    // P-11
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot<T>> {
         self.shared.snapshot()
     }
 
     /// The rows of these keys of a table, keys x width, as they are now: of whole updates, and of
-    /// the newest step (P-17). A row that no update has made is as it was born; looking up changes
+    /// the newest step. A row that no update has made is as it was born; looking up changes
     /// nothing.
     ///
     /// # Errors
     /// [`VariableError`]: there is no such table.
+    // P-17
     pub fn lookup(&self, table: &str, keys: &[i64]) -> Result<Array2<T>, VariableError> {
         self.shared.lookup_newest(table, keys)
     }
@@ -158,26 +161,30 @@ impl<T: Scalar> Trainer<T> {
         TableReader { shared: Arc::clone(&self.shared) }
     }
 
-    /// The variables with the moving averages in place of those that have one; `None`
-    /// without averages.
+    /// The variables with the moving averages in place of those that have one; `None` without
+    /// averages.
+    //
     #[must_use]
     pub fn averages(&self) -> Option<Variables<T>> {
         self.shared.averages()
     }
 
-    /// The last averaged gradient, if it is kept; looking does not take it (P-10).
+    /// The last averaged gradient, if it is kept; looking does not take it.
+    // P-10
     #[must_use]
     pub fn last_average(&self) -> Option<Arc<Gradients<T>>> {
         self.shared.chief().last_average.clone()
     }
 
-    /// Batches and examples so far (P-8); updates are the snapshot's global step.
+    /// Batches and examples so far; updates are the snapshot's global step.
+    // P-8
     #[must_use]
     pub fn totals(&self) -> Totals {
         self.shared.totals()
     }
 
-    /// One replica's counters (P-7).
+    /// One replica's counters.
+    // P-7
     #[must_use]
     pub fn tally(&self, replica: ReplicaId) -> Option<Tally> {
         self.shared.core().engine.tally(replica)
@@ -202,7 +209,8 @@ impl<T: Scalar> Trainer<T> {
         self.shared.core().num_accumulated(index)
     }
 
-    /// The step that a replica claims.
+    /// The step that a replica claims.
+    //
     #[must_use]
     pub fn local_step(&self, replica: ReplicaId) -> Option<LocalStep> {
         self.shared.core().engine.local_step(replica)
@@ -214,7 +222,8 @@ impl<T: Scalar> Trainer<T> {
         self.shared.core().engine.waiting().count()
     }
 
-    /// An optimizer slot of a variable.
+    /// An optimizer slot of a variable.
+    //
     #[must_use]
     pub fn slot(&self, variable: &str, slot: &str) -> Option<ndarray::ArrayD<T>> {
         Some(self.shared.chief().store.optimizer().slot(variable, slot)?.to_owned())

@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use embedding_table::{Table, TableError};
+use embedding_table::Table;
 use ndarray::{Array, ArrayD, ArrayView1, ArrayView2, Dimension, Ix1, Ix2};
 
+use crate::VariableError;
 use crate::store::Layout;
 
 /// Named arrays, in the order in which they were added.
@@ -31,64 +32,6 @@ use crate::store::Layout;
 pub struct Variables<T> {
     layout: Layout,
     arrays: Vec<Arc<ArrayD<T>>>,
-}
-
-/// Why a variable could not be added or found.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum VariableError {
-    /// Two variables with one name.
-    #[error("variable `{name}` is there twice; give each variable its own name")]
-    Twice {
-        /// The repeated name.
-        name: String,
-    },
-    /// No variable has this name.
-    #[error("no variable is named `{name}`; the variables are: {known}")]
-    Unknown {
-        /// The requested name.
-        name: String,
-        /// The names that exist, separated by commas.
-        known: String,
-    },
-    /// It is a table, which no replica holds whole.
-    #[error("variable `{name}` is a table: look up the rows of a batch\'s keys")]
-    Table {
-        /// The table.
-        name: String,
-    },
-    /// It is an array, not a table.
-    #[error("variable `{name}` is an array and no table; the tables are: {known}")]
-    NoTable {
-        /// The array.
-        name: String,
-        /// The tables that exist, separated by commas.
-        known: String,
-    },
-    /// No rows of it were looked up for this batch.
-    #[error(
-        "no rows of `{name}` were looked up for this batch; have the model\'s keys name its, which \
-         name: {known}"
-    )]
-    NotLookedUp {
-        /// The requested name.
-        name: String,
-        /// The tables whose rows are there, separated by commas.
-        known: String,
-    },
-    /// An invalid table.
-    #[error(transparent)]
-    Declaration(#[from] TableError),
-    /// The variable has a different number of dimensions.
-    #[error("variable `{name}` was asked for with {expected} dimensions but has shape {got:?}")]
-    Dimensions {
-        /// The variable.
-        name: String,
-        /// The requested number of dimensions.
-        expected: usize,
-        /// Its shape.
-        got: Vec<usize>,
-    },
 }
 
 impl<T> Default for Variables<T> {
@@ -123,7 +66,7 @@ impl<T: Clone> Variables<T> {
     }
 
     /// Adds a table: a variable whose rows are found by key, born from a seed, and never copied as
-    /// a whole (P-17). Tables come after the arrays in all orders.
+    /// a whole. Tables come after the arrays in all orders.
     ///
     /// # Errors
     /// [`VariableError::Twice`] when the name is taken; [`VariableError::Declaration`].
@@ -138,6 +81,7 @@ impl<T: Clone> Variables<T> {
     /// assert_eq!((variables.len(), variables.tables().len()), (1, 1));
     /// # Ok::<(), sync_replicas::VariableError>(())
     /// ```
+    // P-17
     pub fn with_table(mut self, table: Table) -> Result<Self, VariableError> {
         table.check()?;
         let name = table.name().to_owned();
@@ -244,7 +188,7 @@ impl<T> Variables<T> {
     #[must_use]
     pub fn sha256(&self) -> String
     where
-        T: crate::checkpoint::Stored,
+        T: crate::stored::Stored,
     {
         let mut bytes = Vec::new();
         for (name, array) in self.iter() {
@@ -255,7 +199,7 @@ impl<T> Variables<T> {
             }
             array.iter().for_each(|&number| number.put(&mut bytes));
         }
-        crate::checkpoint::sha256_hex(&bytes)
+        crate::checksum::sha256_hex(&bytes)
     }
 
     /// A variable by name.

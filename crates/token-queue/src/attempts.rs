@@ -116,7 +116,8 @@ impl Attempts {
     }
 
     /// Removes a waiting attempt from its line: tokens that it held go back in front, tokens that
-    /// it had put stay.
+    /// it had put stay.
+    //
     pub(crate) fn cancel(&mut self, id: AttemptId) {
         if let Ok(at) = self.leaving.binary_search_by_key(&id, |attempt| attempt.id) {
             if let Some(cancelled) = self.leaving.remove(at) {
@@ -128,7 +129,8 @@ impl Attempts {
         self.settle();
     }
 
-    /// Puts tokens back in front, in their order, whatever the capacity, closed or not. (P-5, R-13)
+    /// Puts tokens back in front, in their order, whatever the capacity, closed or not.
+    // P-5, R-13
     pub(crate) fn put_back(&mut self, tokens: Tokens) {
         self.tokens.put_back_all(tokens);
         self.settle();
@@ -144,7 +146,8 @@ impl Attempts {
     }
 
     /// Drops every token older than `step`, those held by a dequeue that waits for more included,
-    /// and puts `n` tokens of `step`; returns how many were dropped. Or changes nothing. (P-12)
+    /// and puts `n` tokens of `step`; returns how many were dropped. Or changes nothing.
+    // P-12
     pub(crate) fn try_enqueue_discarding(
         &mut self,
         step: Token,
@@ -166,7 +169,8 @@ impl Attempts {
         Some(token)
     }
 
-    /// Closes at once and ends every enqueue and close that waits; tokens already put stay.
+    /// Closes at once and ends every enqueue and close that waits; tokens already put stay.
+    //
     pub(crate) fn close_cancelling(&mut self) {
         self.closed = true;
         self.settle();
@@ -188,7 +192,8 @@ impl Attempts {
         self.tokens.len()
     }
 
-    /// Whether the queue is closed; false while a close waits for earlier enqueues. // E-15
+    /// Whether the queue is closed; false while a close waits for earlier enqueues.
+    // E-15
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
     }

@@ -13,7 +13,8 @@ pub enum CapacityError {
     Zero,
 }
 
-/// Why an enqueue that may wait did not put all its tokens.
+/// Why an enqueue that may wait did not put all its tokens.
+//
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum EnqueueError {
@@ -29,7 +30,8 @@ pub enum EnqueueError {
     },
 }
 
-/// Why an enqueue that never waits put nothing.
+/// Why an enqueue that never waits put nothing.
+//
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TryEnqueueError {
@@ -57,7 +59,8 @@ pub enum TryEnqueueError {
     },
 }
 
-/// Why a dequeue gave no token.
+/// Why a dequeue gave no token.
+//
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DequeueError {
@@ -74,7 +77,8 @@ pub enum DequeueError {
     },
 }
 
-/// Why a close did nothing.
+/// Why a close did nothing.
+//
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum CloseError {

@@ -15,7 +15,7 @@ use crate::{CapacityError, CloseError, Token};
 
 use wait::State;
 
-/// A fair first-in first-out queue of tokens, shared by cloning. (R-11, R-12, R-13)
+/// A fair first-in first-out queue of tokens, shared by cloning.
 ///
 /// Every call that may wait comes twice: asynchronous, for any runtime, and as a `blocking_` twin
 /// for threads, not to be called inside an asynchronous task. The `try_` calls never wait.
@@ -48,6 +48,7 @@ use wait::State;
 /// # })
 /// # }
 /// ```
+// R-11, R-12, R-13
 #[derive(Clone)]
 pub struct TokenQueue {
     state: Arc<Mutex<State>>,
@@ -94,14 +95,15 @@ impl TokenQueue {
         self.act(|attempts| attempts.size())
     }
 
-    /// Puts a token back in front, where the longest-waiting dequeue finds it. (P-5)
+    /// Puts a token back in front, where the longest-waiting dequeue finds it.
     ///
     /// It works on a full and on a closed queue: the token was handed out once, and is not lost.
+    // P-5
     pub fn put_back(&self, token: Token) {
         self.act(|attempts| attempts.put_back([token].into_iter().collect()));
     }
 
-    /// Closes the queue once every enqueue that already waits has finished. (R-12)
+    /// Closes the queue once every enqueue that already waits has finished.
     ///
     /// Until then [`is_closed`](Self::is_closed) is false, and a later enqueue waits behind the
     /// close, to fail when it takes effect. On an unbounded queue nothing waits, and the queue is
@@ -126,6 +128,7 @@ impl TokenQueue {
     /// assert_eq!(queue.blocking_dequeue(), Err(closed));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    // R-12
     pub async fn close(&self) -> Result<(), CloseError> {
         match self.wait(Request::Close).await {
             Outcome::Done(_) => Ok(()),
@@ -141,9 +144,10 @@ impl TokenQueue {
         block_on(self.close())
     }
 
-    /// Closes the queue at once: enqueues and closes that wait fail. (R-12)
+    /// Closes the queue at once: enqueues and closes that wait fail.
     ///
     /// Tokens that they had already put stay. Doing it again changes nothing and is no error.
+    // R-12
     pub fn close_cancelling_pending_enqueues(&self) {
         self.act(Attempts::close_cancelling);
     }

@@ -22,12 +22,14 @@
 //! ```
 
 mod against;
+mod histories;
 mod model;
 mod ops;
 
 pub use against::{Bounded, Run, Unbounded};
+pub use histories::{AnyBounded, AnyUnbounded};
 pub use model::{Answer, QueueModel, Refusal, Returned};
-pub use ops::{AnyBounded, AnyUnbounded, Op, op};
+pub use ops::{Op, op};
 
 /// The crate that the generators are made with, in the version that fits.
 pub use proptest;

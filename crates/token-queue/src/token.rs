@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-/// Permission to compute one gradient, worth the global step that it carries. (R-11, R-20)
+/// Permission to compute one gradient, worth the global step that it carries.
 ///
 /// Tokens order by their step: an older token is a smaller one.
 ///
@@ -18,6 +18,7 @@ use std::fmt;
 /// assert!(token < Token::from(8));
 /// assert_eq!(token.to_string(), "7");
 /// ```
+// R-11, R-20
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct Token(i64);

@@ -10,7 +10,7 @@ use std::iter;
 
 use crate::Token;
 
-/// Tokens in the order in which they will be taken. (R-11)
+/// Tokens in the order in which they will be taken.
 ///
 /// Use it where one owner decides, such as a state machine; where callers share and wait, use the
 /// shared queue.
@@ -32,6 +32,7 @@ use crate::Token;
 /// assert_eq!(tokens.put_many_discarding(Token::new(3), 5), 3);
 /// assert!(tokens.iter().all(|token| token.step() == 3));
 /// ```
+// R-11
 #[derive(Clone, Debug, Default)]
 pub struct Tokens {
     runs: VecDeque<Run>,
@@ -75,9 +76,10 @@ impl Tokens {
     }
 
     /// Drops every token older than `step`, puts `n` tokens of `step` at the end, and returns how
-    /// many were dropped. (P-12)
+    /// many were dropped.
     ///
     /// No other caller sees the line between the two. A newer token stays where it is.
+    // P-12
     pub fn put_many_discarding(&mut self, step: Token, n: usize) -> usize {
         let discarded = self.discard_older(step);
         self.put_many(step, n);
@@ -97,7 +99,7 @@ impl Tokens {
         Some(token)
     }
 
-    /// Puts a token back in front, so that it is the next one taken. (P-5)
+    /// Puts a token back in front, so that it is the next one taken.
     ///
     /// # Examples
     /// ```
@@ -108,6 +110,7 @@ impl Tokens {
     /// tokens.put_back(leased);
     /// assert_eq!(tokens.try_take(), Some(leased));
     /// ```
+    // P-5
     #[inline]
     pub fn put_back(&mut self, token: Token) {
         self.put_back_run(Run { token, n: 1 });
@@ -135,7 +138,8 @@ impl Tokens {
         self.runs.iter().filter(|run| run.token < step).map(|run| run.n).sum()
     }
 
-    /// Drops every token older than `step` and returns how many there were. (P-12)
+    /// Drops every token older than `step` and returns how many there were.
+    // P-12
     pub(crate) fn discard_older(&mut self, step: Token) -> usize {
         let discarded = self.count_older(step);
         self.runs.retain(|run| run.token >= step);
@@ -159,7 +163,8 @@ impl Tokens {
         }
     }
 
-    /// Puts `batch` back in front, its first token first. (R-13)
+    /// Puts `batch` back in front, its first token first.
+    // R-13
     pub(crate) fn put_back_all(&mut self, batch: Self) {
         batch.runs.into_iter().rev().for_each(|run| self.put_back_run(run));
     }

@@ -4,7 +4,7 @@
 //! nothing. Invariant: a comment under `#[cfg(test)]`, in a file `tests.rs` and in a folder `tests`
 //! is a test's, and never code's.
 
-use super::{numbers::Number, source};
+use super::{cited_by::Where, numbers::Number, source};
 use crate::tidy::tree::Tree;
 
 /// One mention of a number.
@@ -13,28 +13,6 @@ pub(super) struct Citation {
     pub(super) by: Where,
     /// File and line.
     pub(super) place: String,
-}
-
-/// What a comment belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Where {
-    /// A crate's own code.
-    Code,
-    /// A test.
-    Test,
-    /// An example or a benchmark, which proves nothing.
-    Elsewhere,
-}
-
-impl Where {
-    /// As it is written in the list of numbers.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Where::Code => "code",
-            Where::Test => "test",
-            Where::Elsewhere => "example",
-        }
-    }
 }
 
 /// Every citation of every Rust source.

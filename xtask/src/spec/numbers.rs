@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::citations::Where;
+use super::cited_by::Where;
 use crate::tidy::Finding;
 
 /// A number that comments cite: R is what TensorFlow does, P what is promised beyond

@@ -57,7 +57,8 @@ impl<S: Sums> State<S> {
         Ok(Joined::Later(Place { id, answer }))
     }
 
-    /// Takes only when no other take waits: the line is strict.
+    /// Takes only when no other take waits: the line is strict.
+    //
     pub(super) fn try_take(&mut self, required: NonZeroU64) -> Result<Option<S::Sum>, TakeError> {
         if self.line.is_empty() { self.accumulator.take_if(required) } else { Ok(None) }
     }

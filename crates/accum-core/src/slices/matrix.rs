@@ -13,7 +13,8 @@ use super::{IndexedSlices, reserve, with_rows};
 use crate::{Element, HalfSum, SlicesError};
 
 /// From a matrix of shape *m* × *d*, stored by rows or by columns: values of shape *n* × *d* for
-/// the *n* rows that have entries, stored zeros included.
+/// the *n* rows that have entries, stored zeros included.
+//
 impl<E, I, Ptr, Ptrs, Inds, Data> From<&CsMatBase<E, I, Ptrs, Inds, Data, Ptr>> for IndexedSlices<E>
 where
     E: Element,
@@ -44,7 +45,8 @@ where
     }
 }
 
-/// From a vector of length *d*: values of shape *n* for its *n* entries.
+/// From a vector of length *d*: values of shape *n* for its *n* entries.
+//
 impl<E, I, Inds, Data> From<&CsVecBase<Inds, Data, E, I>> for IndexedSlices<E>
 where
     E: Element,
@@ -60,13 +62,14 @@ where
 }
 
 impl<E: Element> IndexedSlices<E> {
-    /// A matrix of `rows` rows, stored by rows, from values of two dimensions.
+    /// A matrix of `rows` rows, stored by rows, from values of two dimensions.
     ///
     /// Repeated rows are summed. Zeros are not stored, so a row of nothing but zeros has no entry.
     ///
     /// # Errors
     /// As [`to_dense`](Self::to_dense), and [`SlicesError::ValuesRank`] for other than two
     /// dimensions.
+    //
     pub fn to_csmat(&self, rows: usize) -> Result<CsMat<E>, SlicesError> {
         self.check_for(2, rows)?;
         let (mut columns, mut values) = (Vec::new(), Vec::new());
@@ -84,11 +87,12 @@ impl<E: Element> IndexedSlices<E> {
         Ok(CsMat::new((rows, self.row_shape()[0]), ends, columns, values))
     }
 
-    /// A vector of length `len` from values of one dimension; repeated entries are summed.
+    /// A vector of length `len` from values of one dimension; repeated entries are summed.
     ///
     /// # Errors
     /// As [`to_dense`](Self::to_dense), and [`SlicesError::ValuesRank`] for other than one
     /// dimension.
+    //
     pub fn to_csvec(&self, len: usize) -> Result<CsVec<E>, SlicesError> {
         self.check_for(1, len)?;
         let (mut indices, mut values) = (Vec::new(), Vec::new());

@@ -4,9 +4,6 @@
 //! everything in terms of the model's state when it is done, so that any part of a history is one.
 
 use proptest::prelude::*;
-use proptest_state_machine::ReferenceStateMachine;
-
-use super::StalenessModel;
 
 /// The elements of a fitting dense gradient, and the rows of the variable of a sparse one.
 pub const WIDTH: i64 = 4;
@@ -84,39 +81,6 @@ pub enum Act {
     /// Close the accumulator.
     Close,
 }
-
-/// Histories of a dense accumulator.
-#[derive(Debug)]
-pub struct DenseHistories;
-
-/// Histories of a sparse accumulator.
-#[derive(Debug)]
-pub struct SparseHistories;
-
-macro_rules! histories {
-    ($name:ident, $kind:expr) => {
-        impl ReferenceStateMachine for $name {
-            type State = StalenessModel;
-            type Transition = Act;
-
-            fn init_state() -> BoxedStrategy<StalenessModel> {
-                Just(StalenessModel::new($kind)).boxed()
-            }
-
-            fn transitions(_: &StalenessModel) -> BoxedStrategy<Act> {
-                act($kind).boxed()
-            }
-
-            fn apply(mut model: StalenessModel, act: &Act) -> StalenessModel {
-                model.apply(act);
-                model
-            }
-        }
-    };
-}
-
-histories!(DenseHistories, Kind::Dense);
-histories!(SparseHistories, Kind::Sparse);
 
 /// Any act, in a mix that lets steps close and lines form.
 pub fn act(kind: Kind) -> impl Strategy<Value = Act> {

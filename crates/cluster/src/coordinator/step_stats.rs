@@ -48,7 +48,7 @@ impl StepStats {
         examples: u64,
     ) {
         if self.totals.push(outcome, examples) {
-            self.open.add((key, replica), loss, examples);
+            self.open.add(key, replica, loss, examples);
             if let Some(loss) = loss {
                 self.tested.loss(step, loss.is_finite());
             }

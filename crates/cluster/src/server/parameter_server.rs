@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use sync_replicas::checkpoint::{RunId, SavedTable, SavedTables};
+use sync_replicas::checkpoint::{self, RunId, SavedTable, TableShare};
 use sync_replicas::driver::Generation;
 use sync_replicas::store::{TableSaves, Tables};
 use sync_replicas::{GlobalStep, ReplicaId, Scalar};
@@ -230,9 +230,9 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
     fn take_rows(&self, checkpoint: Option<&str>) -> Result<(), CommandError> {
         let Some(checkpoint) = checkpoint else { return Ok(self.tables.clear()?) };
         let folder = self.folder.as_deref().ok_or(CommandError::NoFolder)?;
-        let share = (self.index.get(), self.placement.shards());
-        let saved = SavedTables::of(folder, checkpoint)?;
-        self.tables.replace(blocking(|| self.tables.load(&saved, share))?);
+        let share = TableShare { own: self.index.get(), stores: self.placement.shards() };
+        let saved = checkpoint::tables_of(folder, checkpoint)?;
+        self.tables.replace(blocking(|| saved.load(&self.tables, share))?);
         Ok(())
     }
 

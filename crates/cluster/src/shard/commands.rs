@@ -3,7 +3,7 @@
 use accum_core::GlobalStep;
 use sync_replicas::Scalar;
 use sync_replicas::driver::Generation;
-use sync_replicas::explicit::GradientKind;
+use sync_replicas::store::GradientKind;
 
 use super::{
     CommitError, Contribution, Open, Section, Shard, ShardError, ShardState, StageError, StateError,

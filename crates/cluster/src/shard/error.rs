@@ -5,7 +5,7 @@
 use accum_core::SlicesError;
 use sync_replicas::driver::Generation;
 use sync_replicas::error::UpdateError;
-use sync_replicas::explicit::GradientKind;
+use sync_replicas::store::GradientKind;
 
 use super::Contribution;
 

@@ -4,7 +4,7 @@
 
 use accum_core::{BufferPool, IndexedSlices, SlicesError};
 use ndarray::{ArrayD, IxDyn};
-use sync_replicas::explicit::GradientKind;
+use sync_replicas::store::GradientKind;
 use sync_replicas::{Gradient, Scalar};
 
 use super::Section;

@@ -9,7 +9,7 @@ use std::ops::RangeBounds;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use accum_core::BufferPool;
-use sync_replicas::explicit::GradientKind;
+use sync_replicas::store::GradientKind;
 use sync_replicas::{Gradient, ReplicaId, Scalar};
 
 use super::error::StageError;

@@ -6,7 +6,7 @@ use cluster::driver::shard::{Section, Shard, ShardSettings, StageError, Wire};
 use ndarray::arr1;
 use optim::{OptimizerState, Sgd};
 use sync_replicas::driver::Generation;
-use sync_replicas::explicit::GradientKind;
+use sync_replicas::store::GradientKind;
 
 use crate::support::{array, contribution, receive};
 

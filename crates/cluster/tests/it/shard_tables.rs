@@ -7,8 +7,8 @@ use ndarray::ArrayD;
 use optim::{LazyAdam, Momentum, OptimizerState};
 use sync_replicas::driver::Generation;
 use sync_replicas::engine::Admission;
-use sync_replicas::explicit::GradientKind;
 use sync_replicas::options::{EvictBy, SummationOrder};
+use sync_replicas::store::GradientKind;
 use sync_replicas::{Gradients, IndexedSlices, ReplicaId, SyncReplicas, Table, Variables};
 
 use crate::support::{Boxed, array, contribution, shapes, shards, stage};

@@ -6,7 +6,7 @@ use cluster::driver::shard::{Contribution, Section, Shard, ShardSettings, StageE
 use ndarray::ArrayD;
 use optim::{Adam, Momentum, Optimizer, OptimizerState, Sgd};
 use sync_replicas::driver::{Generation, Incarnation};
-use sync_replicas::explicit::GradientKind;
+use sync_replicas::store::GradientKind;
 use sync_replicas::{Gradient, Gradients, IndexedSlices, ReplicaId, Scalar, Variables};
 
 pub type Boxed<T> = Box<dyn Optimizer<T>>;

@@ -7,7 +7,7 @@ use cluster::driver::coordinator::{GivenUp, Ticket};
 use cluster::driver::index::VariableIndex;
 use cluster::driver::shard::{Section, Wire};
 use engine::{Admission, ReplicaId};
-use sync_replicas::explicit::GradientKind;
+use sync_replicas::store::GradientKind;
 
 use super::Process;
 use crate::happenings::Happening;

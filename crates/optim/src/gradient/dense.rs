@@ -1,17 +1,18 @@
 //! Dense gradients, read in tiles, so that a division or a conversion happens inside the update's
 //! own pass over memory.
 
-use half::{bf16, f16};
 use ndarray::{ArrayBase, ArrayViewD, Axis, Data, Dimension, Slice};
 
+use super::element::GradientElement;
 use crate::Real;
 use crate::simd::widest;
 
-/// A gradient with a value for every element of its variable.
+/// A gradient with a value for every element of its variable.
 ///
 /// Array views of any layout are gradients, even of `f16` or `bf16` for an `f32` variable; [`Mean`]
 /// divides another one. Implement it to compute elements where they are needed, for example a sum
 /// over several held gradients.
+//
 pub trait DenseGradient<T>: Sync {
     /// The gradient's shape, which must be that of the variable.
     fn shape(&self) -> &[usize];
@@ -103,48 +104,6 @@ fn nth_lane<'a, E>(view: &ArrayViewD<'a, E>, mut lane: usize) -> ArrayViewD<'a, 
     }
     rest
 }
-
-/// An element type of gradients for variables of type `T`: `T` itself, or a half-precision type,
-/// which widens exactly to `f32`.
-pub trait GradientElement<T>: Copy + Send + Sync + 'static {
-    /// The same value as a `T`.
-    fn widen(self) -> T;
-
-    /// The same slice, when this type is `T`.
-    fn lend(slice: &[Self]) -> Option<&[T]>;
-}
-
-macro_rules! its_own_element {
-    ($($t:ty),*) => {$(
-        impl GradientElement<$t> for $t {
-            #[inline]
-            fn widen(self) -> $t {
-                self
-            }
-
-            fn lend(slice: &[$t]) -> Option<&[$t]> {
-                Some(slice)
-            }
-        }
-    )*};
-}
-its_own_element!(f32, f64);
-
-macro_rules! half_element {
-    ($($t:ty),*) => {$(
-        impl GradientElement<f32> for $t {
-            #[inline]
-            fn widen(self) -> f32 {
-                self.to_f32()
-            }
-
-            fn lend(_: &[$t]) -> Option<&[f32]> {
-                None
-            }
-        }
-    )*};
-}
-half_element!(f16, bf16);
 
 /// The mean of gradients of which only the sum is held: every element is `sum / divisor`.
 ///

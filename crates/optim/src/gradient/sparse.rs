@@ -11,11 +11,12 @@ use ndarray::{ArrayViewD, Axis};
 use super::{DenseGradient, GradientElement};
 use crate::{ApplyError, Real};
 
-/// Rows of a gradient with the indices that they belong to.
+/// Rows of a gradient with the indices that they belong to.
 ///
 /// For a variable of shape *d₀ × d₁ × … × dₖ* and *n* indices, `rows` is *n × d₁ × … × dₖ*. Indices
 /// may repeat and be in any order: rows of the same index are summed before the update. The rows
 /// may be of a half-precision type when the variable is `f32`.
+//
 #[derive(Debug, Clone)]
 pub struct SparseGradient<'a, E> {
     /// Which row of the variable each row belongs to, from 0.

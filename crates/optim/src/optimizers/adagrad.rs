@@ -5,7 +5,7 @@ use crate::hyper::Checks;
 use crate::simd::widest;
 use crate::{BuiltIn, HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
 
-/// Adagrad (R-14): *a ← a + g²*, *x ← x − η g / √a*.
+/// Adagrad: *a ← a + g²*, *x ← x − η g / √a*.
 ///
 /// Slot: `accumulator` (*a*, from 0.1). A sparse gradient leaves all other rows alone.
 ///
@@ -17,6 +17,7 @@ use crate::{BuiltIn, HyperParameterError, Optimizer, Real, Schedule, SlotSpec, S
 /// assert_eq!(state.slot_names().collect::<Vec<_>>(), ["accumulator"]);
 /// # Ok::<(), optim::BuildError>(())
 /// ```
+// R-14
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Adagrad {
@@ -52,7 +53,7 @@ impl<T: Real> Optimizer<T> for Adagrad {
     }
 
     fn validate(&self) -> Result<(), HyperParameterError> {
-        Checks::<T>::learning_rate(&self.learning_rate, 1.0)?;
+        self.learning_rate.validate_for::<T>(1.0)?;
         Checks::<T>::of("adagrad")
             .positive("initial_accumulator_value", self.initial_accumulator_value)
     }

@@ -6,7 +6,7 @@ use crate::{
     Step, Tile,
 };
 
-/// Adam (R-14), with *ε* outside the bias correction.
+/// Adam, with *ε* outside the bias correction.
 ///
 /// *m ← β₁ m + (1 − β₁) g*, *v ← β₂ v + (1 − β₂) g²*,
 /// *x ← x − η √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε)* in the *t*-th step.
@@ -31,6 +31,7 @@ use crate::{
 /// assert!((w[0] - 0.9).abs() < 1e-3 && (w[1] - 1.1).abs() < 1e-3);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+// R-14
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Adam {

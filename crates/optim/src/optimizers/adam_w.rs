@@ -7,7 +7,7 @@ use crate::{
     Step, Tile,
 };
 
-/// Adam whose variables also shrink by *η λ x* in each step (R-14), apart from the moments, as in
+/// Adam whose variables also shrink by *η λ x* in each step, apart from the moments, as in
 /// "Decoupled Weight Decay Regularization" (Loshchilov and Hutter, 2019).
 ///
 /// The shrinkage follows the schedule of the learning rate. Slots, scalars, and the reach of a
@@ -25,6 +25,7 @@ use crate::{
 /// assert_eq!(w[0], 2.0 - 0.1 * 0.5 * 2.0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+// R-14
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AdamW {
@@ -68,7 +69,7 @@ impl<T: Real> Optimizer<T> for AdamW {
     fn validate(&self) -> Result<(), HyperParameterError> {
         self.moments.validate::<T>("adam_w", &self.learning_rate)?;
         Checks::<T>::of("adam_w").not_negative("weight_decay", self.weight_decay)?;
-        Checks::<T>::learning_rate(&self.learning_rate, self.weight_decay)
+        self.learning_rate.validate_for::<T>(self.weight_decay)
     }
 
     fn built_in(&self) -> Option<BuiltIn> {

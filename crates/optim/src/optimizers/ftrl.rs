@@ -4,7 +4,7 @@ use crate::hyper::Checks;
 use crate::simd::widest;
 use crate::{BuiltIn, HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
 
-/// FTRL-proximal with *l₁*, *l₂* and shrinkage (R-14), after "Ad Click Prediction: a View from the
+/// FTRL-proximal with *l₁*, *l₂* and shrinkage, after "Ad Click Prediction: a View from the
 /// Trenches" (McMahan et al., 2013).
 ///
 /// With *p* = `learning_rate_power` and *s* = `l2_shrinkage`: *n' = n + g²*,
@@ -33,6 +33,7 @@ use crate::{BuiltIn, HyperParameterError, Optimizer, Real, Schedule, SlotSpec, S
 /// assert!(w[0] == 0.0 && w[1] > 0.0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+// R-14
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Ftrl {
@@ -108,7 +109,7 @@ impl<T: Real> Optimizer<T> for Ftrl {
     }
 
     fn validate(&self) -> Result<(), HyperParameterError> {
-        Checks::<T>::learning_rate(&self.learning_rate, 1.0)?;
+        self.learning_rate.validate_for::<T>(1.0)?;
         let checks = Checks::<T>::of("ftrl");
         let power = self.learning_rate_power;
         checks.not_positive("learning_rate_power", power)?;

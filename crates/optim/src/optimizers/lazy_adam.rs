@@ -5,7 +5,7 @@ use crate::{
     BuiltIn, HyperParameterError, Optimizer, Real, ScalarSpec, Schedule, SlotSpec, Step, Tile,
 };
 
-/// Adam that changes only the rows that a sparse gradient names (R-14).
+/// Adam that changes only the rows that a sparse gradient names.
 ///
 /// Formula, slots and scalars are those of [`Adam`](crate::Adam), and with dense gradients it is
 /// the same. With sparse ones the moments of untouched rows do not decay: cheaper for large
@@ -28,6 +28,7 @@ use crate::{
 /// assert_eq!(table[[1, 0]], 0.0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+// R-14
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LazyAdam {

@@ -56,7 +56,7 @@ impl Moments {
         checks.positive("epsilon", self.epsilon)?;
         // The largest bias correction there can be.
         let [beta1, _] = self.betas::<T>();
-        Checks::<T>::learning_rate(learning_rate, 1.0 / (1.0 - beta1))
+        learning_rate.validate_for::<T>(1.0 / (1.0 - beta1))
     }
 
     /// Adam's step after `x ← x − shrinkage · x`; whether all of it is finite.

@@ -5,7 +5,7 @@ use crate::hyper::Checks;
 use crate::simd::widest;
 use crate::{BuiltIn, HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
 
-/// Momentum (R-14): *a ← μ a + g*, *x ← x − η a*; Nesterov's form: *x ← x − η (g + μ a)*.
+/// Momentum: *a ← μ a + g*, *x ← x − η a*; Nesterov's form: *x ← x − η (g + μ a)*.
 ///
 /// Slot: `momentum` (*a*, from 0). A sparse gradient leaves all other rows alone, even their *a*.
 ///
@@ -17,6 +17,7 @@ use crate::{BuiltIn, HyperParameterError, Optimizer, Real, Schedule, SlotSpec, S
 /// assert_eq!(state.slot_names().collect::<Vec<_>>(), ["momentum"]);
 /// # Ok::<(), optim::BuildError>(())
 /// ```
+// R-14
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Momentum {
@@ -57,7 +58,7 @@ impl<T: Real> Optimizer<T> for Momentum {
     }
 
     fn validate(&self) -> Result<(), HyperParameterError> {
-        Checks::<T>::learning_rate(&self.learning_rate, 1.0)?;
+        self.learning_rate.validate_for::<T>(1.0)?;
         Checks::<T>::of("momentum").fraction("momentum", self.momentum)
     }
 

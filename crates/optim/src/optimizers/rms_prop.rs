@@ -5,7 +5,7 @@ use crate::hyper::Checks;
 use crate::simd::widest;
 use crate::{BuiltIn, HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
 
-/// RMSProp (R-14): *r ← ρ r + (1 − ρ) g²*, *p ← μ p + η g / √(r + ε)*, *x ← x − p*.
+/// RMSProp: *r ← ρ r + (1 − ρ) g²*, *p ← μ p + η g / √(r + ε)*, *x ← x − p*.
 ///
 /// Centred, it divides by the deviation instead: *c ← ρ c + (1 − ρ) g* and *√(r − c² + ε)*.
 ///
@@ -20,6 +20,7 @@ use crate::{BuiltIn, HyperParameterError, Optimizer, Real, Schedule, SlotSpec, S
 /// assert_eq!(state.slot_names().collect::<Vec<_>>(), ["rms", "momentum", "mg"]);
 /// # Ok::<(), optim::BuildError>(())
 /// ```
+// R-14
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RmsProp {
@@ -89,7 +90,7 @@ impl<T: Real> Optimizer<T> for RmsProp {
     }
 
     fn validate(&self) -> Result<(), HyperParameterError> {
-        Checks::<T>::learning_rate(&self.learning_rate, 1.0)?;
+        self.learning_rate.validate_for::<T>(1.0)?;
         let checks = Checks::<T>::of("rmsprop");
         checks.fraction("decay", self.decay)?;
         checks.fraction("momentum", self.momentum)?;

@@ -1,14 +1,13 @@
 //! Gradient descent.
 
 use crate::finite::Seen;
-use crate::hyper::Checks;
 use crate::simd::widest;
 use crate::{BuiltIn, HyperParameterError, Optimizer, Real, Schedule, Step, Tile};
 
 /// A tile from which on halves pay; a row of a few numbers is done before they begin.
 const LONG: usize = 1 << 13;
 
-/// Gradient descent: *x ← x − η g* (R-14). It has no slots.
+/// Gradient descent: *x ← x − η g*. It has no slots.
 ///
 /// # Examples
 /// ```
@@ -22,6 +21,7 @@ const LONG: usize = 1 << 13;
 /// assert_eq!(w, array![0.0, 4.0].into_dyn());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+// R-14
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Sgd {
@@ -45,7 +45,7 @@ impl<T: Real> Optimizer<T> for Sgd {
     }
 
     fn validate(&self) -> Result<(), HyperParameterError> {
-        Checks::<T>::learning_rate(&self.learning_rate, 1.0)
+        self.learning_rate.validate_for::<T>(1.0)
     }
 
     fn built_in(&self) -> Option<BuiltIn> {

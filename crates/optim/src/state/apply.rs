@@ -34,7 +34,8 @@ struct Span<'a, T> {
 
 impl<T: Real> Pass<'_, T> {
     /// Updates every element, from other values than the variable's own if there are; whether
-    /// gradient and results are finite (P-25).
+    /// gradient and results are finite.
+    // P-25
     pub(super) fn dense(
         &self,
         from: Option<ArrayViewD<'_, T>>,

@@ -49,7 +49,8 @@ pub enum AddVariableError {
     },
 }
 
-/// An optimizer cannot update the rows of a table (P-17).
+/// An optimizer cannot update the rows of a table.
+// P-17
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{optimizer} moves rows that no gradient names, and those of table {table:?} are found by \

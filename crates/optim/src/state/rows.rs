@@ -47,10 +47,11 @@ impl<T: Real> RowUpdate<'_, T> {
     }
 }
 
-/// Whether an optimizer that is not at work yet can update the rows of this table (P-17).
+/// Whether an optimizer that is not at work yet can update the rows of this table.
 ///
 /// # Errors
 /// [`TableOptimizerError`] names an optimizer that can.
+// P-17
 pub fn check_table<T: Real>(
     optimizer: &dyn Optimizer<T>,
     table: &str,
@@ -63,10 +64,11 @@ pub fn check_table<T: Real>(
 }
 
 impl<T: Real> OptimizerState<T> {
-    /// Whether the rows of this table can be updated (P-17).
+    /// Whether the rows of this table can be updated.
     ///
     /// # Errors
     /// [`TableOptimizerError`] names an optimizer that can.
+    // P-17
     pub fn check_table(&self, table: &str) -> Result<(), TableOptimizerError> {
         check_table(&*self.optimizer, table)
     }

@@ -9,7 +9,8 @@ use ndarray::{ArrayViewD, CowArray, IxDyn};
 use super::RestoreError;
 use crate::Real;
 
-/// Everything to save, by name, in a fixed order.
+/// Everything to save, by name, in a fixed order.
+//
 pub type StateMap<'a, T> = IndexMap<String, StateValue<'a, T>>;
 
 /// One entry of a [`StateMap`].

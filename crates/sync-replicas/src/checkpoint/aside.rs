@@ -12,10 +12,11 @@ use super::folder::{remove_if_there, sync_folder};
 use super::listing::{Entry, list};
 use super::turn::Turn;
 
-/// Which checkpoints are good, as far as the losses have told (P-25).
+/// Which checkpoints are good, as far as the losses have told.
 ///
 /// The loss of a step is that of the variables before it, so a checkpoint is known to be good once
 /// a batch computed from its variables had a finite loss.
+// P-25
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tested {
     good: Option<i64>,

@@ -9,13 +9,12 @@ use indexmap::IndexMap;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 
-use super::manifest::{FileEntry, Manifest, sha256_hex};
+use super::file_entry::{FileEntry, check_length};
+use super::manifest::{MANIFEST, Manifest, TENSORS};
 use super::state::array;
 use super::{CheckpointError, TrainingState};
 use crate::Scalar;
-
-pub(super) const TENSORS: &str = "tensors.safetensors";
-pub(super) const MANIFEST: &str = "manifest.json";
+use crate::checksum::sha256_hex;
 
 /// Reads a checkpoint from the bytes of its two files, wherever they were kept, without the rows of
 /// its tables.
@@ -42,16 +41,6 @@ pub(super) fn tensors_of<'a>(
         let what = format!("the manifest does not list {TENSORS}");
         CheckpointError::Damaged { path: path.to_owned(), what }
     })
-}
-
-/// A file is as long as the manifest says.
-pub(super) fn check_length(file: &FileEntry, got: u64, path: &Path) -> Result<(), CheckpointError> {
-    let expected = file.bytes;
-    if got == expected {
-        return Ok(());
-    }
-    let what = format!("{got} bytes, expected {expected}");
-    Err(CheckpointError::Damaged { path: path.to_owned(), what })
 }
 
 /// The state of a manifest and its tensors, once the checksum is right.
@@ -81,7 +70,8 @@ pub(super) fn join<T: Scalar>(
         tensors.insert(name.to_owned(), array);
     }
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    TrainingState::join(manifest.run, manifest.numbers, tensors, folder).map_err(damaged)
+    TrainingState::join(manifest.run, manifest.numbers, tensors, folder)
+        .map_err(|error| damaged(error.to_string()))
 }
 
 /// The tensors' file.

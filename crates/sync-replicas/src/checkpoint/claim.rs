@@ -36,11 +36,12 @@ pub fn newest_generation(folder: &Path) -> Result<Generation, CheckpointError> {
 /// Takes the next generation's number for a new life of a run, on disk, and returns the one before
 /// it: at least `after`, and at least what was claimed in the folder before. A process that claims
 /// again passes its last claim as `own`, so that it does not take the run back from a process that
-/// has replaced it meanwhile (P-26).
+/// has replaced it meanwhile.
 ///
 /// # Errors
 /// [`CheckpointError::Replaced`] when another process has claimed a higher number than `own`, and
 /// [`CheckpointError::Io`].
+// P-26
 pub fn claim(
     folder: &Path,
     after: Generation,

@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::CheckpointError;
 use crate::private_file::{create_private_file, create_private_folder};
 
 /// What changes files and folders; a crash can come at each call.
@@ -55,4 +56,14 @@ impl Disk for SystemDisk {
     fn remove_folder(&mut self, path: &Path) -> io::Result<()> {
         fs::remove_dir_all(path)
     }
+}
+
+/// Writes a whole file, and brings it onto the medium.
+pub(super) fn write_synced(
+    disk: &mut impl Disk,
+    path: &Path,
+    bytes: &[u8],
+) -> Result<(), CheckpointError> {
+    disk.write(path, bytes).map_err(CheckpointError::io("writing", path))?;
+    disk.sync_file(path).map_err(CheckpointError::io("syncing", path))
 }

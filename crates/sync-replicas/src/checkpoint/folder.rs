@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 
 use accum_core::GlobalStep;
 
-use super::bytes::{MANIFEST, TENSORS, serialize};
+use super::bytes::serialize;
 use super::claim;
-use super::disk::{Disk, SystemDisk};
+use super::disk::{Disk, SystemDisk, write_synced};
+use super::file_entry::FileEntry;
 use super::listing::{Entry, PREFIX, list};
-use super::manifest::{FileEntry, Manifest};
+use super::manifest::{MANIFEST, Manifest, TENSORS};
 use super::tables::{SavedTable, SavedTables, write_tables};
 use super::turn::Turn;
 use super::{CheckpointError, TrainingState};
@@ -170,7 +171,7 @@ fn together(
     written: Vec<Vec<SavedTable>>,
 ) -> Result<Vec<SavedTable>, CheckpointError> {
     let unwritable = |what| CheckpointError::Unwritable { path: aside.to_owned(), what };
-    let tables = SavedTable::together(written).map_err(unwritable)?;
+    let tables = SavedTable::together(written).map_err(|error| unwritable(error.to_string()))?;
     let tables = SavedTables { folder: aside.to_owned(), tables };
     tables.verify(false).map_err(|error| {
         unwritable(format!("all servers need one and the same folder of checkpoints: {error}"))
@@ -285,15 +286,6 @@ fn discard(disk: &mut impl Disk, folder: &Path, checkpoint: &Path) -> Result<(),
     disk.rename(checkpoint, &gone).map_err(CheckpointError::io("moving", checkpoint))?;
     sync_folder(disk, folder)?;
     remove_if_there(disk, &gone)
-}
-
-pub(super) fn write_synced(
-    disk: &mut impl Disk,
-    path: &Path,
-    bytes: &[u8],
-) -> Result<(), CheckpointError> {
-    disk.write(path, bytes).map_err(CheckpointError::io("writing", path))?;
-    disk.sync_file(path).map_err(CheckpointError::io("syncing", path))
 }
 
 /// A rename is safe on the medium only once its folder is synced.

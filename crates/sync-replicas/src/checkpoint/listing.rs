@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 
 use engine::Generation;
 
-use super::bytes::{MANIFEST, TENSORS};
-use super::manifest::Manifest;
+use super::manifest::{MANIFEST, Manifest, TENSORS};
 use super::{CheckpointError, RunId};
 
 pub(super) const PREFIX: &str = "checkpoint-";

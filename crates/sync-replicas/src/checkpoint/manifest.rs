@@ -3,15 +3,18 @@
 //! Its own checksum covers the inner object's exact text, so that a flipped bit anywhere is found.
 
 use std::fs;
-use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
+use super::file_entry::{FileEntry, missing_or_unreadable};
 use super::state::Numbers;
 use super::{CheckpointError, RunId};
+use crate::checksum::sha256_hex;
+
+pub(super) const TENSORS: &str = "tensors.safetensors";
+pub(super) const MANIFEST: &str = "manifest.json";
 
 /// The newest format; earlier ones are also read.
 const FORMAT: u32 = 3;
@@ -29,14 +32,6 @@ pub(super) struct Manifest {
     /// Every file beside the manifest, save those of tables, which list their own.
     pub(super) files: Vec<FileEntry>,
     pub(super) numbers: Numbers,
-}
-
-/// One file of a checkpoint, as it was written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct FileEntry {
-    pub(super) name: String,
-    pub(super) bytes: u64,
-    pub(super) sha256: String,
 }
 
 /// Format 1 had one file, and no run.
@@ -59,12 +54,6 @@ struct AnyFormat {
 struct Sealed {
     sha256: String,
     manifest: Box<RawValue>,
-}
-
-impl FileEntry {
-    pub(super) fn of(name: &str, bytes: &[u8]) -> Self {
-        Self { name: name.to_owned(), bytes: bytes.len() as u64, sha256: sha256_hex(bytes) }
-    }
 }
 
 impl Manifest {
@@ -108,24 +97,8 @@ impl Manifest {
     }
 
     fn from_first(first: Manifest1) -> Self {
-        let (name, sha256) = (super::bytes::TENSORS.to_owned(), first.tensors_sha256);
+        let (name, sha256) = (TENSORS.to_owned(), first.tensors_sha256);
         let files = vec![FileEntry { name, bytes: first.tensors_bytes, sha256 }];
         Self { format: 1, run: None, dtype: first.dtype, files, numbers: first.numbers }
     }
-}
-
-/// A missing file is damage; one that the system does not give is not.
-pub(super) fn missing_or_unreadable(error: io::Error, path: &Path) -> CheckpointError {
-    match error.kind() {
-        io::ErrorKind::NotFound => {
-            let what = "there is no such file".to_owned();
-            CheckpointError::Damaged { path: path.to_owned(), what }
-        }
-        _ => CheckpointError::io("reading", path)(error),
-    }
-}
-
-/// SHA-256 in lower-case hexadecimal.
-pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

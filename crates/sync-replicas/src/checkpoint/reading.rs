@@ -6,12 +6,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::bytes::{MANIFEST, TENSORS, check_length, join, tensors_of};
+use super::bytes::{join, tensors_of};
+use super::file_entry::{check_length, missing_or_unreadable};
 use super::listing::list;
-use super::manifest::{Manifest, missing_or_unreadable};
-use super::stored::Stored;
-use super::{CheckpointError, RunId, TrainingState};
+use super::manifest::{MANIFEST, Manifest, TENSORS};
+use super::{CheckpointError, RunId, SavedTables, TrainingState};
 use crate::Scalar;
+use crate::stored::Stored;
 
 /// Reads a checkpoint: a `checkpoint-STEP` folder, or the newest good one in `path`.
 ///
@@ -87,6 +88,16 @@ pub fn has_f64(path: &Path) -> Result<bool, CheckpointError> {
     let newest = newest.ok_or_else(|| CheckpointError::NotFound { path: path.to_owned() })?;
     let manifest = Manifest::read(&newest.join(MANIFEST))?;
     Ok(manifest.dtype == f64::DTYPE.to_string())
+}
+
+/// The tables of a checkpoint by its name, in this folder; nothing else of it is read.
+///
+/// # Errors
+/// [`CheckpointError`]: it is not there, or damaged.
+pub fn tables_of(folder: &Path, checkpoint: &str) -> Result<SavedTables, CheckpointError> {
+    let folder = folder.join(checkpoint);
+    let manifest = Manifest::read(&folder.join(MANIFEST))?;
+    Ok(SavedTables { folder, tables: manifest.numbers.tables })
 }
 
 /// What was trained according to the newest checkpoint in a folder, if it says so.

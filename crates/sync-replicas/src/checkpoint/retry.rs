@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// How many checkpoints are kept at least: the newest, and one known to be good (P-25).
+/// How many checkpoints are kept at least: the newest, and one known to be good.
+// P-25
 pub const FEWEST_KEPT: usize = 2;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);

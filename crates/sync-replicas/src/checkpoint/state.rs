@@ -12,26 +12,30 @@ use serde::{Deserialize, Serialize};
 
 use super::RunId;
 use super::tables::{SavedTable, SavedTables};
-use crate::{Scalar, Variables};
+use crate::{Scalar, VariableError, Variables};
 use engine::Generation;
 use engine::Positions;
 
 /// All of a run at one step: enough to go on as if it had never stopped.
 #[derive(Clone, Debug)]
 pub struct TrainingState<T: Scalar> {
-    /// The run that it belongs to; `None` of a version that knew no identities (P-24).
+    /// The run that it belongs to; `None` of a version that knew no identities.
+    // P-24
     pub run: Option<RunId>,
     /// The number of updates done.
     pub global_step: GlobalStep,
-    /// The life of the shared state that wrote it (P-9).
+    /// The life of the shared state that wrote it.
+    // P-9
     pub generation: Generation,
     /// The variables.
     pub variables: Variables<T>,
     /// The optimizer's name.
     pub optimizer: String,
-    /// All of the optimizer's state: slots, powers, steps.
+    /// All of the optimizer's state: slots, powers, steps.
+    //
     pub optimizer_state: StateMap<'static, T>,
-    /// The moving averages' state, if there are any.
+    /// The moving averages' state, if there are any.
+    //
     pub averages: Option<StateMap<'static, T>>,
     /// Where the data continues.
     pub positions: Positions,
@@ -68,6 +72,17 @@ pub(super) struct Numbers {
     pub(super) tables: Vec<SavedTable>,
 }
 
+/// Why numbers and tensors make no state.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StateError {
+    #[error("expected `{name}` to be at most {LAST}, got {got}")]
+    Count { name: String, got: u64 },
+    #[error("variable `{0}` has no tensor")]
+    NoTensor(String),
+    #[error(transparent)]
+    Variable(#[from] VariableError),
+}
+
 /// A run that goes on counts on, and none ever counted this far.
 const LAST: u64 = 1 << 62;
 
@@ -77,7 +92,7 @@ impl Numbers {
     }
 
     /// No count is so near the end of its type that training could reach it.
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), StateError> {
         let step = u64::try_from(self.global_step).unwrap_or_default();
         let counts = [("global step", step), ("generation", self.generation)].into_iter();
         let positions = self.positions.iter().chain(&self.again).chain(&self.first_of_step);
@@ -86,9 +101,7 @@ impl Numbers {
         let counters = self.counters.iter().map(|(name, count)| (name.as_str(), *count));
         match counts.chain(positions).chain(counters).find(|(_, count)| *count > LAST) {
             None => Ok(()),
-            Some((name, count)) => {
-                Err(format!("expected `{name}` to be at most {LAST}, got {count}"))
-            }
+            Some((name, got)) => Err(StateError::Count { name: name.to_owned(), got }),
         }
     }
 }
@@ -98,8 +111,9 @@ const OPTIMIZER: &str = "optimizer/";
 const AVERAGE: &str = "average/";
 
 impl<T: Scalar> TrainingState<T> {
-    /// The variables, each replaced by its moving average if it has one; `None` if no
-    /// averages were kept.
+    /// The variables, each replaced by its moving average if it has one; `None` if no averages were
+    /// kept.
+    //
     #[must_use]
     pub fn averaged(&self) -> Option<Variables<T>> {
         let averages = self.averages.as_ref()?;
@@ -160,13 +174,13 @@ impl<T: Scalar> TrainingState<T> {
         numbers: Numbers,
         mut tensors: IndexMap<String, ArrayD<T>>,
         folder: PathBuf,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, StateError> {
         numbers.check()?;
         let mut variables = Variables::new();
         for name in &numbers.variables {
             let tensor = tensors.shift_remove(&format!("{VARIABLE}{name}"));
-            let tensor = tensor.ok_or_else(|| format!("variable `{name}` has no tensor"))?;
-            variables = variables.with(name.as_str(), tensor).map_err(|error| error.to_string())?;
+            let tensor = tensor.ok_or_else(|| StateError::NoTensor(name.clone()))?;
+            variables = variables.with(name.as_str(), tensor)?;
         }
         let collect = |prefix: &str| {
             let own = |name: &str| name.strip_prefix(prefix).map(str::to_owned);

@@ -16,12 +16,11 @@ use serde::{Deserialize, Serialize};
 
 pub(in crate::checkpoint) use self::writing::write_tables;
 use super::CheckpointError;
-use super::bytes::{MANIFEST, check_length};
-use super::disk::Disk;
-use super::folder::write_synced;
-use super::manifest::{FileEntry, Manifest, missing_or_unreadable, sha256_hex};
+use super::disk::{Disk, write_synced};
+use super::file_entry::{FileEntry, check_length, missing_or_unreadable};
 use crate::Scalar;
-use crate::store::RestoreError;
+use crate::checksum::sha256_hex;
+use crate::store::{RestoreError, Tables};
 
 /// The tables of a checkpoint, and the folder that has their files.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -52,26 +51,49 @@ struct RowsFile {
     last: u64,
 }
 
+/// Which rows of its tables one of several stores has: those that a [`Table`] says are its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableShare {
+    /// The number of the store.
+    pub own: usize,
+    /// How many stores share the rows.
+    pub stores: usize,
+}
+
+impl TableShare {
+    /// All rows.
+    pub const ALL: Self = Self { own: 0, stores: 1 };
+}
+
 const KEYS: &str = "keys";
 const COUNTS: &str = "counts";
 const STEPS: &str = "steps";
 const VALUES: &str = "values";
 const SLOT: &str = "slot/";
 
+/// Why what several servers have written is not one checkpoint.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WritersDiffer {
+    #[error("a server has written {got} tables, another {expected}")]
+    Count { expected: usize, got: usize },
+    #[error("a server has written the table `{got}`, another `{expected}`, or other slots of it")]
+    Tables { expected: String, got: String },
+}
+
 impl SavedTable {
     /// Each table of what several writers have written.
-    pub(super) fn together(written: Vec<Vec<Self>>) -> Result<Vec<Self>, String> {
+    pub(super) fn together(written: Vec<Vec<Self>>) -> Result<Vec<Self>, WritersDiffer> {
         let mut writers = written.into_iter();
         let mut all = writers.next().unwrap_or_default();
         for other in writers {
             if other.len() != all.len() {
                 let (expected, got) = (all.len(), other.len());
-                return Err(format!("a server has written {got} tables, another {expected}"));
+                return Err(WritersDiffer::Count { expected, got });
             }
             for (table, other) in all.iter_mut().zip(other) {
                 if (&table.table, &table.slots) != (&other.table, &other.slots) {
-                    let names = (table.table.name(), other.table.name());
-                    return Err(format!("servers have written other tables: {names:?}"));
+                    let [expected, got] = [&table.table, &other.table].map(|it| it.name().into());
+                    return Err(WritersDiffer::Tables { expected, got });
                 }
                 table.files.extend(other.files);
             }
@@ -93,16 +115,6 @@ impl SavedTable {
 }
 
 impl SavedTables {
-    /// Those of a checkpoint by its name, in this folder; nothing else of it is read.
-    ///
-    /// # Errors
-    /// [`CheckpointError`]: it is not there, or damaged.
-    pub fn of(folder: &Path, checkpoint: &str) -> Result<Self, CheckpointError> {
-        let folder = folder.join(checkpoint);
-        let manifest = Manifest::read(&folder.join(MANIFEST))?;
-        Ok(Self { folder, tables: manifest.numbers.tables })
-    }
-
     /// The name of the checkpoint.
     #[must_use]
     pub fn checkpoint(&self) -> Option<&str> {
@@ -143,22 +155,32 @@ impl SavedTables {
         Ok(())
     }
 
-    /// Has a store take over its share of the rows of a table, as one of so many stores; files of
-    /// other stores' rows are not read.
+    /// Stores with the rows of these tables that are in the share, to be
+    /// [put in place](Tables::replace); files of other stores' rows are not read.
     ///
     /// # Errors
-    /// [`CheckpointError::Damaged`] when a bit differs from what was written; some rows are there
-    /// then.
-    ///
-    /// # Panics
-    /// When there is no such table.
+    /// [`CheckpointError::Mismatch`]: other tables; [`CheckpointError::Damaged`] when a bit differs
+    /// from what was written.
     pub fn load<T: Scalar>(
         &self,
-        table: usize,
+        tables: &Tables<T>,
+        share: TableShare,
+    ) -> Result<Vec<TableStore<T>>, CheckpointError> {
+        self.check(tables.declared().iter(), &tables.slots()).map_err(CheckpointError::mismatch)?;
+        let mut stores = tables.empty_stores().map_err(CheckpointError::mismatch)?;
+        for (saved, store) in self.tables.iter().zip(&mut stores) {
+            self.load_table(saved, store, share)?;
+        }
+        Ok(stores)
+    }
+
+    fn load_table<T: Scalar>(
+        &self,
+        saved: &SavedTable,
         store: &mut TableStore<T>,
-        (own, stores): (usize, usize),
+        TableShare { own, stores }: TableShare,
     ) -> Result<(), CheckpointError> {
-        let (saved, declared) = (&self.tables[table], store.table().clone());
+        let declared = store.table().clone();
         let owns = |key: i64| declared.owner(key, stores) == own;
         let owner = |place: u64| declared.owner_of_place(place, stores);
         for file in &saved.files {

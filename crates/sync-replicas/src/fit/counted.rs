@@ -27,7 +27,8 @@ impl Counted {
         }
     }
 
-    /// The counts since then. An accepted gradient is one that an update has used (P-8).
+    /// The counts since then. An accepted gradient is one that an update has used.
+    // P-8
     pub(super) fn report<T: Scalar>(
         &self,
         shared: &Shared<T>,

@@ -18,9 +18,10 @@ pub enum FitError {
         /// The failure.
         reason: String,
     },
-    /// A loss, a gradient or an update is NaN or infinite (P-25). Checkpoints of
+    /// A loss, a gradient or an update is NaN or infinite. Checkpoints of
     /// [`Hooks::checkpoints`](crate::Hooks::checkpoints) that are not known to be good were set
     /// aside.
+    // P-25
     #[error("training ended: {reason}{kept}")]
     NotFinite {
         /// What is not finite.
@@ -41,7 +42,8 @@ pub enum FitError {
     #[error("a checkpoint was restored while fit ran; call fit again to go on from it")]
     Restored,
     /// Replicas failed, and fewer than [`min_replicas`](crate::SyncReplicas::min_replicas) were
-    /// left (P-5).
+    /// left.
+    // P-5
     #[error("{}", describe_too_few(*total, *min_replicas, failed))]
     TooFewReplicas {
         /// N.
@@ -52,8 +54,9 @@ pub enum FitError {
         failed: Vec<(ReplicaId, String)>,
     },
     /// One batch made so many replicas fail that no other is given it: it would fail one after
-    /// another until none is left (P-5). In replica order only, where a batch is given to another
+    /// another until none is left. In replica order only, where a batch is given to another
     /// replica.
+    // P-5
     #[error(
         "batch {number} made {} replicas fail, so no other one tries it; mend it or the model, or \
          leave it out: {}", failed.len(), reasons(failed)

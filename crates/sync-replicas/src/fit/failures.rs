@@ -44,7 +44,7 @@ impl<T: Scalar> Watched<'_, T> {
     /// How it ended; the first time counts.
     pub(super) fn ended(&self, outcome: &ReplicaOutcome) {
         if !self.told.replace(true) {
-            self.failures.heed((self.replica, self.life.get()), outcome, self.batch.get());
+            self.failures.heed(self.replica, self.life.get(), outcome, self.batch.get());
         }
     }
 }
@@ -86,7 +86,8 @@ impl<'a, T: Scalar> Failures<'a, T> {
     /// or too many have failed at the batch, training ends with it, or goes on without the batch.
     fn heed(
         &self,
-        (replica, life): (ReplicaId, Incarnation),
+        replica: ReplicaId,
+        life: Incarnation,
         outcome: &ReplicaOutcome,
         batch: Option<u64>,
     ) {
@@ -101,7 +102,7 @@ impl<'a, T: Scalar> Failures<'a, T> {
         if let Some(record) = &self.shared.record {
             record.add_failure(Failure { replica, reason: reason.to_owned() });
         }
-        let deadly = deadly.filter(|&batch| !self.leaves_out((replica, life), batch));
+        let deadly = deadly.filter(|&batch| !self.leaves_out(replica, life, batch));
         let too_few = (left < self.min_replicas).then_some(Cause::TooFew);
         let Some(cause) = deadly.map(Cause::Batch).or(too_few) else { return };
         let reason = StopReason::Failed(self.error(cause).to_string());
@@ -111,7 +112,7 @@ impl<'a, T: Scalar> Failures<'a, T> {
     }
 
     /// By choice, leaves out the batch that made several fail.
-    fn leaves_out(&self, (replica, life): (ReplicaId, Incarnation), batch: u64) -> bool {
+    fn leaves_out(&self, replica: ReplicaId, life: Incarnation, batch: u64) -> bool {
         if self.shared.core().config().settings().failing_batch != FailingBatch::Skip {
             return false;
         }

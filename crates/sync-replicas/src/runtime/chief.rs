@@ -21,12 +21,15 @@ use crate::{Gradients, Scalar, Variables};
 /// What only the chief touches: the optimizer and the averages.
 #[derive(Debug)]
 pub(crate) struct Chief<T: Scalar> {
-    /// The run of its checkpoints (P-24).
+    /// The run of its checkpoints.
+    // P-24
     pub(crate) run: RunId,
     pub(crate) store: ParameterStore<T>,
-    /// Readers wait for an update of what had no reader before.
+    /// Readers wait for an update of what had no reader before.
+    //
     use_locking: bool,
-    /// The last averaged gradient, if kept (P-10).
+    /// The last averaged gradient, if kept.
+    // P-10
     pub(crate) last_average: Option<Arc<Gradients<T>>>,
     /// What the losses tell of the variables' steps.
     pub(crate) tested: Tested,
@@ -35,7 +38,8 @@ pub(crate) struct Chief<T: Scalar> {
 }
 
 /// A step of which only some lanes are applied, where each variable is admitted by itself: readers
-/// see it as it is, checkpoints and new generations do not (P-11).
+/// see it as it is, checkpoints and new generations do not.
+// P-11
 #[derive(Debug)]
 struct Half<T: Scalar> {
     /// The variables before the first of them.
@@ -45,7 +49,8 @@ struct Half<T: Scalar> {
     averages: Gradients<T>,
 }
 
-/// Whether variables, slots and averages are of one step (P-11).
+/// Whether variables, slots and averages are of one step.
+// P-11
 #[derive(Debug)]
 enum Condition {
     Whole,
@@ -175,7 +180,7 @@ impl<T: Scalar> Chief<T> {
             self.keep_before(shared, &closing);
         }
         let last = lanes.is_none();
-        let mut average = self.publish(shared, (closing, last))?;
+        let mut average = self.publish(shared, closing, last)?;
         if let Some(half) = &mut self.half {
             let earlier = std::mem::take(&mut half.averages);
             let own = average.into_pairs().into_iter();
@@ -219,20 +224,22 @@ impl<T: Scalar> Chief<T> {
         half.slots.extend(slots);
     }
 
-    /// Updates in place what has no reader; otherwise beside it, and readers never wait.
-    /// Returns the averages, if hooks read them.
+    /// Updates in place what has no reader; otherwise beside it, and readers never wait. Returns
+    /// the averages, if hooks read them.
+    //
     fn publish(
         &mut self,
         shared: &Shared<T>,
-        closing: (ClosedStep<T>, bool),
+        closing: ClosedStep<T>,
+        last: bool,
     ) -> Result<Gradients<T>, UpdateError> {
         let mut published = shared.published();
         if let Some(snapshot) = Arc::get_mut(&mut published).filter(|_| self.use_locking) {
-            return shared.updating(|| self.update(snapshot, closing));
+            return shared.updating(|| self.update(snapshot, closing, last));
         }
         let mut next = Snapshot::clone(&published);
         drop(published);
-        let averages = shared.updating(|| self.update(&mut next, closing))?;
+        let averages = shared.updating(|| self.update(&mut next, closing, last))?;
         *shared.published() = Arc::new(next);
         Ok(averages)
     }
@@ -240,7 +247,8 @@ impl<T: Scalar> Chief<T> {
     fn update(
         &mut self,
         snapshot: &mut Snapshot<T>,
-        (closing, last): (ClosedStep<T>, bool),
+        closing: ClosedStep<T>,
+        last: bool,
     ) -> Result<Gradients<T>, UpdateError> {
         let (step, contributors) = (snapshot.global_step, closing.round.contributors());
         let variables = &mut snapshot.variables;
@@ -252,8 +260,9 @@ impl<T: Scalar> Chief<T> {
         Ok(averages)
     }
 
-    /// Keeps the average for readers (P-10); the buffers of the one before are free again unless a
-    /// reader still holds it.
+    /// Keeps the average for readers; the buffers of the one before are free again unless a reader
+    /// still holds it.
+    // P-10
     fn observed(&mut self, shared: &Shared<T>, average: Gradients<T>) {
         let before = self.last_average.replace(Arc::new(average));
         let Some(before) = before.and_then(Arc::into_inner) else { return };

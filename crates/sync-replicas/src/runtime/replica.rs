@@ -52,10 +52,12 @@ pub struct Replica<T: Scalar> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WaitError {
-    /// The step took longer than its deadline (P-5).
+    /// The step took longer than its deadline.
+    // P-5
     #[error(transparent)]
     Overdue(#[from] Overdue),
-    /// The replica is fenced off: a new generation began without it (P-9).
+    /// The replica is fenced off: a new generation began without it.
+    // P-9
     #[error(transparent)]
     Refused(#[from] Refused),
     /// Training was ended by a failure, of an update or of too many replicas.
@@ -107,7 +109,7 @@ impl<T: Scalar> Replica<T> {
         self.id
     }
 
-    /// Waits for a token and gives the step to compute; `None` when training has ended.
+    /// Waits for a token and gives the step to compute; `None` when training has ended.
     ///
     /// Blocks the thread. In its first life a replica gets its first step at once.
     ///
@@ -116,6 +118,7 @@ impl<T: Scalar> Replica<T> {
     ///
     /// # Examples
     /// See [`Trainer::replica`](crate::Trainer::replica).
+    //
     pub fn next_step(&mut self) -> Result<Option<Step<'_, T>>, WaitError> {
         block_on(self.next_step_async())
     }
@@ -214,7 +217,8 @@ impl<T: Scalar> Replica<T> {
         }
     }
 
-    /// Whether the step was over before the replica saw its token: its work could not count (P-13).
+    /// Whether the step was over before the replica saw its token: its work could not count.
+    // P-13
     fn is_late(&mut self, granted: &Granted) -> bool {
         self.superseded.begin(granted.serial, granted.grant.local_step);
         self.superseded.is_over()

@@ -8,22 +8,21 @@ pub(super) mod timekeeper;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::OnceLock;
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use accum_core::SparseMerge;
 use hooks::RunningHook;
 use ndarray::Array2;
 
-use self::core::{Core, FollowUp};
+use self::core::{Core, FollowUp, PushReport};
 use self::stop_wish::StopWish;
 use self::timekeeper::Timekeeper;
 use super::buffers::GradientBuffers;
 use super::chief::Chief;
 use super::due::Due;
 use super::replica::cancellation::Watch;
+use super::wake::wake;
 use super::{Monitor, PushError, UpdateThread};
-use crate::failure::describe_panic;
 use crate::hook_host::TrainingView;
 use crate::lookup::room;
 use crate::record::Record;
@@ -56,7 +55,8 @@ pub(crate) struct Shared<T: Scalar> {
     pub(crate) origin: Instant,
     pub(crate) record: Option<Record>,
     pub(crate) tell_superseded: bool,
-    /// Gradients that are not finite are left out (P-25).
+    /// Gradients that are not finite are left out.
+    // P-25
     skips: bool,
     pub(super) due: Due<T>,
     update_thread: UpdateThread,
@@ -144,7 +144,7 @@ impl<T: Scalar> Shared<T> {
         let (number, mut rows) = room(&self.layout, table, keys.len())?;
         // In order, as it was made.
         let memory = rows.as_slice_mut().unwrap_or_default();
-        let found = self.tables.lookup(at, (number, keys), memory);
+        let found = self.tables.lookup(at, number, keys, memory);
         found.map_err(|_| LookupError::Superseded { step: at.1 }).map(|()| rows)
     }
 
@@ -219,7 +219,8 @@ impl<T: Scalar> Shared<T> {
     }
 
     /// What the effects require outside the lock; and what must happen under it, so that a late
-    /// change cannot fall into the next generation (P-9).
+    /// change cannot fall into the next generation.
+    // P-9
     pub(super) fn settle(
         &self,
         core: &mut Core<T>,
@@ -236,7 +237,8 @@ impl<T: Scalar> Shared<T> {
         settled
     }
 
-    /// The chief starts: initial tokens go out, steps close from now on.
+    /// The chief starts: initial tokens go out, steps close from now on.
+    //
     pub(crate) fn start_chief(&self, initial: InitialTokens) -> Result<usize, StartError> {
         self.event(|core, now, effects| core.engine.start_chief(initial, now, effects))
     }
@@ -245,7 +247,8 @@ impl<T: Scalar> Shared<T> {
         self.event(|core, _, effects| core.engine.stop(reason, effects));
     }
 
-    /// Ends training unless a restore has begun another generation since (P-9).
+    /// Ends training unless a restore has begun another generation since.
+    // P-9
     pub(crate) fn stop_generation(&self, generation: Generation, reason: StopReason) -> bool {
         self.event(|core, _, effects| {
             let runs = core.engine.generation() == generation && core.engine.stopped().is_none();
@@ -256,12 +259,13 @@ impl<T: Scalar> Shared<T> {
         })
     }
 
-    /// Pushes one replica's gradients (P-11).
+    /// Pushes one replica's gradients.
+    // P-11
     pub(crate) fn push(
         &self,
         push: &Push,
         gradients: Gradients<T>,
-        (share, loss, examples): (Option<u64>, Option<f64>, u64),
+        report: PushReport,
         now: Duration,
     ) -> Result<Outcome, PushError> {
         let mut gradients = named(&self.layout, gradients)?;
@@ -282,13 +286,14 @@ impl<T: Scalar> Shared<T> {
             if !stale && !checked? {
                 core.check_first(&self.layout, &gradients)?;
             }
-            core.push(push, &mut gradients, (share, loss, examples), now, effects)
+            core.push(push, &mut gradients, report, now, effects)
         });
         self.buffers.take_back(gradients);
         outcome
     }
 
-    /// Declares which variables have gradients before the first push.
+    /// Declares which variables have gradients before the first push.
+    //
     pub(crate) fn declare(&self, kinds: &[GradientKind]) {
         self.core().declare(&self.layout, kinds);
     }
@@ -374,12 +379,5 @@ impl<T: Scalar> TrainingView<T> for Shared<T> {
 
     fn totals(&self) -> Totals {
         self.core().totals
-    }
-}
-
-/// A waker is foreign code: a panic in it is its own matter.
-pub(super) fn wake(waker: Waker) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-        tracing::error!(panic = describe_panic(&*panic), "a waker panicked");
     }
 }

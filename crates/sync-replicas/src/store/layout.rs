@@ -8,8 +8,8 @@ use std::sync::Arc;
 use embedding_table::Table;
 use indexmap::IndexSet;
 
-use super::error::RestoreError;
-use crate::{VariableError, Variables};
+use super::restore_error::RestoreError;
+use crate::VariableError;
 
 /// Names, with the shapes of arrays and the declarations of tables, in order; clones are cheap.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -142,10 +142,9 @@ impl Layout {
         self.names().collect::<Vec<_>>().join(", ")
     }
 
-    /// Whether variables have these names and shapes; if not, what was expected and what came.
+    /// Whether others have these names and shapes; if not, what was expected and what came.
     /// Tables are looked at where their rows are taken over.
-    pub(crate) fn check<T: Clone>(&self, variables: &Variables<T>) -> Result<(), RestoreError> {
-        let there = variables.layout();
+    pub(crate) fn check(&self, there: &Self) -> Result<(), RestoreError> {
         let arrays = |layout: &Self| -> Vec<String> {
             layout.names().take(layout.arrays()).map(str::to_owned).collect()
         };

@@ -9,7 +9,8 @@ use ndarray::ArrayViewD;
 
 use crate::Scalar;
 
-/// An update came out infinite or NaN, and was not made (P-25).
+/// An update came out infinite or NaN, and was not made.
+// P-25
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the update of variable `{variable}` at step {step} is not finite (NaN or infinite): {cause}"

@@ -12,8 +12,9 @@ use engine::ReplicaId;
 use ndarray::ArrayD;
 use optim::{ExponentialMovingAverage, OptimizerState, SparseGradient, StateMap};
 
-use super::error::{RestoreError, TableSetupError, UpdateError};
+use super::error::{TableSetupError, UpdateError};
 use super::not_finite::{Cause, NotFinite, not_finite_in};
+use super::restore_error::RestoreError;
 use super::spares::SpareArrays;
 use super::sums::{MeanGradient, VariableSum};
 use super::tables::{Tables, Version};
@@ -26,9 +27,11 @@ pub struct ParameterStore<T: Scalar> {
     optimizer: OptimizerState<T>,
     averages: Option<ExponentialMovingAverage<T>>,
     tables: Arc<Tables<T>>,
-    /// Whether to refuse an update that is not finite (P-25).
+    /// Whether to refuse an update that is not finite.
+    // P-25
     finite_only: bool,
-    /// Whether to return the averaged gradients (P-10).
+    /// Whether to return the averaged gradients.
+    // P-10
     observe: bool,
     /// Where the next values go while a reader holds the newest ones.
     spares: SpareArrays<T>,
@@ -66,7 +69,8 @@ impl<T: Scalar> ParameterStore<T> {
         Ok(Self { optimizer, averages, tables, finite_only, observe: false, spares })
     }
 
-    /// Whether updates return the averaged gradients (P-10).
+    /// Whether updates return the averaged gradients.
+    // P-10
     #[must_use]
     pub fn observing(self, observe: bool) -> Self {
         Self { observe, ..self }
@@ -115,10 +119,10 @@ impl<T: Scalar> ParameterStore<T> {
             let (name, average) = match table {
                 None => {
                     let (name, array) = variables.named_mut(index);
-                    (name, self.update_variable((index, name), array, sum))
+                    (name, self.update_variable(index, name, array, sum))
                 }
                 Some(table) => {
-                    let average = self.update_table(&tables, (table, step), sum);
+                    let average = self.update_table(&tables, table, step, sum);
                     (tables.declared()[table].name(), average)
                 }
             };
@@ -145,10 +149,11 @@ impl<T: Scalar> ParameterStore<T> {
         self.tables.finish_step(version);
     }
 
-    /// The averages move: once per global step.
+    /// The averages move: once per global step.
     ///
     /// # Errors
     /// [`UpdateError::Average`].
+    //
     pub fn average(&mut self, variables: &Variables<T>) -> Result<(), UpdateError> {
         let Some(averages) = &mut self.averages else { return Ok(()) };
         for (name, array) in variables.iter() {
@@ -209,16 +214,17 @@ impl<T: Scalar> ParameterStore<T> {
     /// Averages and applies one variable's gradients; returns the average, if it is observed.
     fn update_variable(
         &mut self,
-        (index, name): (usize, &str),
+        index: usize,
+        name: &str,
         variable: &mut Arc<ArrayD<T>>,
         sum: VariableSum<T>,
     ) -> Result<Option<Gradient<T>>, Failed> {
         if let Some(variable) = Arc::get_mut(variable) {
-            return self.write(name, (None, variable), sum);
+            return self.write(name, None, variable, sum);
         }
         // A reader holds it, so the next values go to another array.
         let mut next = self.spares.take(index, variable);
-        let average = self.write(name, (Some(variable), &mut next), sum)?;
+        let average = self.write(name, Some(variable), &mut next, sum)?;
         self.spares.keep(index, std::mem::replace(variable, Arc::new(next)));
         Ok(average)
     }
@@ -227,7 +233,8 @@ impl<T: Scalar> ParameterStore<T> {
     fn write(
         &mut self,
         name: &str,
-        (from, to): (Option<&ArrayD<T>>, &mut ArrayD<T>),
+        from: Option<&ArrayD<T>>,
+        to: &mut ArrayD<T>,
         sum: VariableSum<T>,
     ) -> Result<Option<Gradient<T>>, Failed> {
         match sum {
@@ -268,7 +275,8 @@ impl<T: Scalar> ParameterStore<T> {
     fn update_table(
         &mut self,
         tables: &Tables<T>,
-        (table, step): (usize, GlobalStep),
+        table: usize,
+        step: GlobalStep,
         sum: VariableSum<T>,
     ) -> Result<Option<Gradient<T>>, Failed> {
         let VariableSum::Sparse(sum, pool) = sum else { return Ok(None) };

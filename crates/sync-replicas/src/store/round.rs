@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use engine::{Outcome, ReplicaId};
 use serde::{Deserialize, Serialize};
 
-/// The counters of a training, by their names (P-8).
+/// The counters of a training, by their names.
+// P-8
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// Batches pushed: computed to the end, whether accepted or dropped.
@@ -48,7 +49,7 @@ impl Totals {
 
 impl StepContributions {
     /// One more contribution.
-    pub fn add(&mut self, (key, replica): (u64, ReplicaId), loss: Option<f64>, examples: u64) {
+    pub fn add(&mut self, key: u64, replica: ReplicaId, loss: Option<f64>, examples: u64) {
         self.contributors.push((key, replica));
         self.losses.extend(loss.map(|loss| (key, loss)));
         self.examples = self.examples.saturating_add(examples);
@@ -71,14 +72,16 @@ impl StepContributions {
         self.examples
     }
 
-    /// Whether one of the losses is finite, if there is one (P-25).
+    /// Whether one of the losses is finite, if there is one.
+    // P-25
     #[must_use]
     pub fn finite_loss(&self) -> Option<bool> {
         let finite = self.losses.iter().any(|(_, loss)| loss.is_finite());
         (!self.losses.is_empty()).then_some(finite)
     }
 
-    /// The mean of the losses, added in order of their keys, whatever the order of arrival (P-14).
+    /// The mean of the losses, added in order of their keys, whatever the order of arrival.
+    // P-14
     #[must_use]
     pub fn mean_loss(&self) -> Option<f64> {
         let mut losses = Cow::Borrowed(&self.losses);

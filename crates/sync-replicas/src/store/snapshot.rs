@@ -10,7 +10,8 @@ use engine::Generation;
 pub struct Snapshot<T> {
     /// The number of updates that made them.
     pub global_step: GlobalStep,
-    /// The life of the shared state that they belong to (P-9).
+    /// The life of the shared state that they belong to.
+    // P-9
     pub generation: Generation,
     /// The values.
     pub variables: Variables<T>,

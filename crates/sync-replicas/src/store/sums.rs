@@ -19,7 +19,8 @@ use crate::{Gradient, Scalar};
 pub struct SumOptions {
     /// When gradients are added.
     pub summation: Summation,
-    /// What divides a sparse gradient's rows.
+    /// What divides a sparse gradient's rows.
+    //
     pub mean: SparseMean,
     /// How equal rows of sparse gradients are merged.
     pub merge: SparseMerge,
@@ -90,7 +91,8 @@ impl<T: Scalar> VariableSums<T> {
         }
     }
 
-    /// Those of a table whose rows have this width: indices are keys (P-17).
+    /// Those of a table whose rows have this width: indices are keys.
+    // P-17
     #[must_use]
     pub fn of_table(width: usize, options: SumOptions) -> Self {
         let SumOptions { summation, mean, .. } = options;

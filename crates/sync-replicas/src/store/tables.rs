@@ -12,7 +12,6 @@ use optim::OptimizerState;
 
 use super::error::TableSetupError;
 use crate::Scalar;
-use crate::checkpoint::{CheckpointError, SavedTables};
 use crate::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard, read, write};
 
 /// A life of the shared state, and a step of it.
@@ -77,7 +76,8 @@ impl<T: Scalar> Tables<T> {
     pub fn lookup(
         &self,
         at: Version,
-        (table, keys): (usize, &[i64]),
+        table: usize,
+        keys: &[i64],
         rows: &mut [T],
     ) -> Result<(), Option<Version>> {
         let state = self.read();
@@ -99,7 +99,9 @@ impl<T: Scalar> Tables<T> {
     pub fn changes(
         &self,
         at: Version,
-        (table, keys, since): (usize, &[i64], &[Option<i64>]),
+        table: usize,
+        keys: &[i64],
+        since: &[Option<i64>],
         rows: &mut Vec<T>,
     ) -> Result<Vec<Change>, Option<Version>> {
         let state = self.read();
@@ -143,26 +145,6 @@ impl<T: Scalar> Tables<T> {
         *state = State { version: None, stores };
     }
 
-    /// Stores with the rows of a checkpoint, to be [put in place](Self::replace): the share of one
-    /// of so many stores.
-    ///
-    /// # Errors
-    /// [`CheckpointError::Mismatch`]: other tables; [`CheckpointError::Damaged`].
-    pub fn load(
-        &self,
-        saved: &SavedTables,
-        share: (usize, usize),
-    ) -> Result<Vec<TableStore<T>>, CheckpointError> {
-        let slots: Vec<&str> = self.slots.iter().map(|(name, _)| *name).collect();
-        saved.check(self.declared.iter(), &slots).map_err(CheckpointError::mismatch)?;
-        let stores = self.empty_stores();
-        let mut stores = stores.map_err(CheckpointError::mismatch)?;
-        for (number, store) in stores.iter_mut().enumerate() {
-            saved.load(number, store, share)?;
-        }
-        Ok(stores)
-    }
-
     /// Removes all rows.
     ///
     /// # Errors
@@ -172,7 +154,12 @@ impl<T: Scalar> Tables<T> {
         Ok(())
     }
 
-    fn empty_stores(&self) -> Result<Vec<TableStore<T>>, TableError> {
+    /// The names of the slots that each row has beside its values.
+    pub(crate) fn slots(&self) -> Vec<&str> {
+        self.slots.iter().map(|(name, _)| *name).collect()
+    }
+
+    pub(crate) fn empty_stores(&self) -> Result<Vec<TableStore<T>>, TableError> {
         let slots: Vec<T> = self.slots.iter().map(|(_, initial)| *initial).collect();
         self.declared.iter().map(|table| TableStore::new(table.clone(), &slots)).collect()
     }

@@ -9,9 +9,9 @@ use accum_core::{DenseAccumulator, Reduction};
 use hooks::{Coordinator, Hook};
 use ndarray::{arr0, array};
 use optim::Sgd;
-use sync_replicas::explicit::GradientKind;
-use sync_replicas::explicit::SyncReplicasOptimizer;
 use sync_replicas::options::SummationOrder;
+use sync_replicas::store::GradientKind;
+use sync_replicas::tensorflow::SyncReplicasOptimizer;
 use sync_replicas::{GlobalStep, Gradients, ReplicaId, SyncReplicas, Trainer, Variables};
 use testing::Driver;
 

@@ -10,8 +10,8 @@ use hooks::{
 };
 use ndarray::array;
 use optim::Sgd;
-use sync_replicas::explicit::GradientKind;
-use sync_replicas::explicit::{HookStateError, NotApplied, SyncReplicasOptimizer, TrainOp};
+use sync_replicas::store::GradientKind;
+use sync_replicas::tensorflow::{HookStateError, NotApplied, SyncReplicasOptimizer, TrainOp};
 use sync_replicas::{BoxError, GlobalStep, Gradients, ReplicaId, Variables};
 
 type Wrapped = SyncReplicasOptimizer<f64, Sgd>;

@@ -11,7 +11,7 @@ use sync_replicas::{
     Report, SyncReplicas, Trainer, Variables, Work,
 };
 
-use crate::explicit::Log;
+use crate::tensorflow::Log;
 
 /// Each replica does as its letter says, from the third step on.
 struct Fates(&'static str);

@@ -7,9 +7,9 @@
 use hooks::{Coordinator, Hook};
 use ndarray::{arr0, array};
 use optim::Sgd;
-use sync_replicas::explicit::GradientKind;
-use sync_replicas::explicit::SyncReplicasOptimizer;
 use sync_replicas::options::SparseMean;
+use sync_replicas::store::GradientKind;
+use sync_replicas::tensorflow::SyncReplicasOptimizer;
 use sync_replicas::{
     GlobalStep, Gradients, IndexedSlices, Outcome, ReplicaId, SyncReplicas, Variables,
 };

@@ -5,13 +5,14 @@ use crate::sync::block_on;
 use crate::{DequeueError, Token, TokenQueue, Tokens};
 
 impl TokenQueue {
-    /// Takes the first token, waiting while there is none. (R-11)
+    /// Takes the first token, waiting while there is none.
     ///
     /// # Errors
     /// [`DequeueError::Closed`] when the queue is closed and empty.
     ///
     /// # Cancel safety
     /// No token is lost: see [the queue's](TokenQueue#cancel-safety).
+    // R-11
     pub async fn dequeue(&self) -> Result<Token, DequeueError> {
         // The usual case, which allocates nothing.
         if let Some(token) = self.act(|attempts| attempts.try_dequeue()) {
@@ -42,7 +43,7 @@ impl TokenQueue {
         })
     }
 
-    /// Takes `n` tokens in order, gathering them as they come until all are there. (R-11)
+    /// Takes `n` tokens in order, gathering them as they come until all are there.
     ///
     /// Gathered tokens no longer count in [`size`](Self::size), and later dequeues wait behind.
     /// Zero tokens are an empty batch, even on a closed queue.
@@ -53,6 +54,7 @@ impl TokenQueue {
     ///
     /// # Cancel safety
     /// No token is lost: what was gathered goes back to the front, in order. (R-13)
+    // R-11
     pub async fn dequeue_many(&self, n: usize) -> Result<Vec<Token>, DequeueError> {
         let batch = self.dequeue_batch(Request::Dequeue { n }, n).await?;
         Ok(batch.iter().collect())
@@ -67,7 +69,7 @@ impl TokenQueue {
     }
 
     /// Takes `n` tokens like [`dequeue_many`](Self::dequeue_many), or, once the queue is closed,
-    /// the 1 to `n` that are left. (R-11, R-12)
+    /// the 1 to `n` that are left.
     ///
     /// # Errors
     /// [`DequeueError::Closed`] when the queue is closed and empty.
@@ -86,6 +88,7 @@ impl TokenQueue {
     /// assert_eq!(queue.blocking_dequeue_up_to(3)?.len(), 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    // R-11, R-12
     pub async fn dequeue_up_to(&self, n: usize) -> Result<Vec<Token>, DequeueError> {
         let batch = self.dequeue_batch(Request::DequeueUpTo { n }, n).await?;
         Ok(batch.iter().collect())

@@ -5,13 +5,14 @@ use crate::sync::block_on;
 use crate::{EnqueueError, Token, TokenQueue, Tokens, TryEnqueueError};
 
 impl TokenQueue {
-    /// Puts one token at the end, waiting for room on a bounded queue. (R-11)
+    /// Puts one token at the end, waiting for room on a bounded queue.
     ///
     /// # Errors
     /// [`EnqueueError::Closed`], with the token, when the queue is closed.
     ///
     /// # Cancel safety
     /// A call dropped while it waits puts nothing.
+    // R-11
     pub async fn enqueue(&self, token: Token) -> Result<(), EnqueueError> {
         self.enqueue_many(token, 1).await
     }
@@ -32,7 +33,7 @@ impl TokenQueue {
         self.try_enqueue_many(token, 1)
     }
 
-    /// Puts `n` tokens of `step`, waiting for room on a bounded queue. (R-11)
+    /// Puts `n` tokens of `step`, waiting for room on a bounded queue.
     ///
     /// On an unbounded queue they all appear in one step. On a bounded one those that fit appear,
     /// and the call keeps its place for the rest. Zero tokens succeed even on a closed queue.
@@ -42,6 +43,7 @@ impl TokenQueue {
     ///
     /// # Cancel safety
     /// Tokens already put stay; the rest is not put.
+    // R-11
     pub async fn enqueue_many(&self, step: Token, n: usize) -> Result<(), EnqueueError> {
         // The usual case, which allocates nothing.
         if self.try_enqueue_many(step, n).is_ok() {
@@ -70,8 +72,8 @@ impl TokenQueue {
         self.act(|attempts| attempts.try_enqueue(step, n))
     }
 
-    /// Drops every token older than `step` and puts `n` tokens of `step`, in one step that no
-    /// other caller sees between; returns how many were dropped. (P-12)
+    /// Drops every token older than `step` and puts `n` tokens of `step`, in one step that no other
+    /// caller sees between; returns how many were dropped.
     ///
     /// Tokens that an unfinished [`dequeue_many`](Self::dequeue_many) has gathered are still the
     /// queue's and are also dropped; a token that was returned is not.
@@ -89,6 +91,7 @@ impl TokenQueue {
     /// assert_eq!(queue.size(), 5);
     /// # Ok::<(), token_queue::TryEnqueueError>(())
     /// ```
+    // P-12
     pub fn try_enqueue_many_discarding_older(
         &self,
         step: Token,

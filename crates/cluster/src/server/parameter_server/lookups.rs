@@ -35,7 +35,7 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
         let (number, tag) = (lookup.number, lookup.tag);
         let at = (Generation::new(lookup.generation), lookup.global_step.into());
         let mut rows = Vec::new();
-        let Ok(changes) = self.tables.changes(at, (table, &keys, &since), &mut rows) else {
+        let Ok(changes) = self.tables.changes(at, table, &keys, &since, &mut rows) else {
             // Its place is dropped too: a replica that reads no answers gets no more of them.
             return Ok(Box::new(std::iter::once_with(move || {
                 let _held = &place;

@@ -9,9 +9,8 @@ use safetensors::tensor::TensorView;
 use super::{COUNTS, KEYS, RowsFile, SLOT, STEPS, SavedTable, VALUES};
 use crate::Scalar;
 use crate::checkpoint::CheckpointError;
-use crate::checkpoint::disk::Disk;
-use crate::checkpoint::folder::write_synced;
-use crate::checkpoint::manifest::FileEntry;
+use crate::checkpoint::disk::{Disk, write_synced};
+use crate::checkpoint::file_entry::FileEntry;
 use crate::store::TableSaves;
 
 /// Bytes of a file's rows, about: so many are in memory at a time.
@@ -44,12 +43,12 @@ pub(in crate::checkpoint) fn write_tables<T: Scalar>(
                 break;
             }
             let name = format!("rows-{number}-{writer}-{n:05}.safetensors");
-            saved.files.push(saved.write(disk, (folder, name), &block, false)?);
+            saved.files.push(saved.write(disk, folder, name, &block, false)?);
         }
         let candidates = saves.finish(number);
         if !candidates.is_empty() {
             let name = format!("candidates-{number}-{writer}.safetensors");
-            saved.files.push(saved.write(disk, (folder, name), &candidates, true)?);
+            saved.files.push(saved.write(disk, folder, name, &candidates, true)?);
         }
         tables.push(saved);
     }
@@ -60,7 +59,8 @@ impl SavedTable {
     fn write<T: Scalar>(
         &self,
         disk: &mut impl Disk,
-        (folder, name): (&Path, String),
+        folder: &Path,
+        name: String,
         block: &Block<T>,
         candidates: bool,
     ) -> Result<RowsFile, CheckpointError> {

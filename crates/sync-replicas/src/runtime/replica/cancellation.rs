@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use accum_core::{GlobalStep, LocalStep};
 
-use crate::runtime::shared::wake;
+use crate::runtime::wake::wake;
 use crate::sync::{Arc, AtomicBool, AtomicI64, AtomicU64, Condvar, Mutex, Ordering, lock};
 
 /// The open step, and whether training has ended; readable without a lock, waitable with one.

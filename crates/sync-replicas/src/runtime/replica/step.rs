@@ -19,6 +19,7 @@ use crate::hook_host::TrainingView;
 use crate::model::Work;
 use crate::record::{Span, SpanKind};
 use crate::runtime::PushError;
+use crate::runtime::shared::core::PushReport;
 use crate::sync::Arc;
 use crate::{
     Computed, Gradients, Keys, LookupError, Rows, Scalar, Snapshot, VariableError, Variables,
@@ -83,13 +84,14 @@ impl<'r, T: Scalar> Step<'r, T> {
         Self::begin(Lent(replica), granted)
     }
 
-    /// Pushes the gradients of all variables as one unit (P-11), and returns what became of them.
-    /// With [`NonFinite::Skip`](engine::NonFinite) they are checked first: [`Outcome::NotFinite`]
-    /// says that they were left out (P-25).
+    /// Pushes the gradients of all variables as one unit, and returns what became of them. With
+    /// [`NonFinite::Skip`](engine::NonFinite) they are checked first: [`Outcome::NotFinite`] says
+    /// that they were left out.
     ///
     /// # Errors
     /// [`PushError`] when they do not fit; nothing was changed, and the token was given back.
     /// Staleness is no error (P-7).
+    // P-11, P-25
     pub fn push(self, gradients: Gradients<T>) -> Result<Outcome, PushError> {
         self.send(gradients, None, 0).1
     }
@@ -155,8 +157,9 @@ impl<T: Scalar, R: BorrowMut<Replica<T>>> StepOf<T, R> {
         self.snapshot.global_step
     }
 
-    /// The step that the gradients will claim: the token's (R-20). It is the variables' own step
-    /// unless leftover tokens are kept.
+    /// The step that the gradients will claim: the token's. It is the variables' own step unless
+    /// leftover tokens are kept.
+    // R-20
     #[must_use]
     pub fn local_step(&self) -> LocalStep {
         self.grant.local_step
@@ -168,7 +171,8 @@ impl<T: Scalar, R: BorrowMut<Replica<T>>> StepOf<T, R> {
         self.grant.number
     }
 
-    /// Whether its gradients would be dropped, or training has ended (P-13).
+    /// Whether its gradients would be dropped, or training has ended.
+    // P-13
     #[must_use]
     pub fn is_superseded(&self) -> bool {
         self.replica().superseded.is_cancelled()
@@ -180,8 +184,8 @@ impl<T: Scalar, R: BorrowMut<Replica<T>>> StepOf<T, R> {
         self.replica().superseded.clone()
     }
 
-    /// The rows of these keys of a table, keys x width, as they are at the step of the variables
-    /// (P-17). Keys may come in any order and repeat; looking up changes nothing.
+    /// The rows of these keys of a table, keys x width, as they are at the step of the variables.
+    /// Keys may come in any order and repeat; looking up changes nothing.
     ///
     /// The gradient of such rows goes into [`Gradients::sparse`], as
     /// [`IndexedSlices::by_key`](crate::IndexedSlices::by_key).
@@ -206,6 +210,7 @@ impl<T: Scalar, R: BorrowMut<Replica<T>>> StepOf<T, R> {
     /// assert_eq!(trainer.lookup("users", &[12])?, Array2::<f32>::zeros((1, 2)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    // P-17
     pub fn lookup(&self, table: &str, keys: &[i64]) -> Result<Array2<T>, LookupError> {
         self.tables().lookup(table, keys)
     }
@@ -311,7 +316,7 @@ impl<T: Scalar, R: BorrowMut<Replica<T>>> StepOf<T, R> {
             local_step: grant.local_step,
             lanes: None,
         };
-        let report = (grant.share, loss, examples);
+        let report = PushReport { share: grant.share, loss, examples };
         let outcome = replica.shared.push(&push, gradients, report, end);
         match &outcome {
             Ok(outcome) => replica.pushed(outcome, end),

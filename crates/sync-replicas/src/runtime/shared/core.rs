@@ -56,6 +56,15 @@ pub(crate) struct ReplicaSlot {
     pub(crate) log: ReplicaLog,
 }
 
+/// What a replica reports with its gradients.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PushReport {
+    /// The share of the step, where gradients are summed in replica order.
+    pub(crate) share: Option<u64>,
+    pub(crate) loss: Option<f64>,
+    pub(crate) examples: u64,
+}
+
 /// What to do once the lock is released.
 pub(crate) struct FollowUp<T: Scalar> {
     pub(crate) wakers: Vec<Waker>,
@@ -112,8 +121,9 @@ impl<T: Scalar> Core<T> {
         }
     }
 
-    /// Forgets the gradients of an earlier life; the engine was restored already (P-9).
-    /// The caller must wake those that wait.
+    /// Forgets the gradients of an earlier life; the engine was restored already. The caller must
+    /// wake those that wait.
+    // P-9
     pub(crate) fn clear(&mut self) -> Vec<Waker> {
         for sums in self.sums.iter_mut().flatten() {
             sums.clear();
@@ -130,12 +140,13 @@ impl<T: Scalar> Core<T> {
         .collect()
     }
 
-    /// Admits and stores one replica's gradients as a unit (P-11); leaves behind those not stored.
+    /// Admits and stores one replica's gradients as a unit; leaves behind those not stored.
+    // P-11
     pub(crate) fn push(
         &mut self,
         push: &Push,
         gradients: &mut Vec<(usize, Gradient<T>)>,
-        (share, loss, examples): (Option<u64>, Option<f64>, u64),
+        report: PushReport,
         now: Duration,
         effects: &mut Vec<Effect>,
     ) -> Result<Outcome, PushError> {
@@ -145,10 +156,10 @@ impl<T: Scalar> Core<T> {
         if decision.repeated {
             return Ok(decision.outcome);
         }
-        if self.totals.push(&decision.outcome, examples) {
-            // The share; in arrival order, how many came before.
-            let key = share.unwrap_or(self.round.contributors().len() as u64);
-            self.round.add((key, push.replica), loss, examples);
+        if self.totals.push(&decision.outcome, report.examples) {
+            // In arrival order, how many came before.
+            let key = report.share.unwrap_or(self.round.contributors().len() as u64);
+            self.round.add(key, push.replica, report.loss, report.examples);
             self.store(gradients, key, &decision.outcome);
         }
         Ok(decision.outcome)
@@ -278,7 +289,8 @@ impl<T: Scalar> Core<T> {
     }
 
     /// Time has passed. A process lives as long as any of its threads, so no replica here is
-    /// silent; but one may hang (P-28).
+    /// silent; but one may hang.
+    // P-28
     pub(crate) fn tick(&mut self, now: Duration, effects: &mut Vec<Effect>) -> Option<Duration> {
         self.engine.renew_all(now);
         self.engine.tick(now, effects)

@@ -11,12 +11,15 @@ use accum_core::GlobalStep;
 use hooks::RunningHook;
 use optim::StateMap;
 
+use super::Shared;
 use super::core::Core;
-use super::{Shared, wake};
-use crate::checkpoint::{self, CheckpointError, RowsToSave, SavedTables, TrainingState};
+use crate::checkpoint::{
+    self, CheckpointError, RowsToSave, SavedTables, TableShare, TrainingState,
+};
 use crate::record::Saved;
 use crate::runtime::chief::Chief;
 use crate::runtime::due::Monitor;
+use crate::runtime::wake::wake;
 use crate::store::Torn;
 use crate::sync::{Arc, lock};
 use crate::{Scalar, Variables};
@@ -108,8 +111,8 @@ impl<T: Scalar> Shared<T> {
         state: TrainingState<T>,
         initial: InitialTokens,
     ) -> Result<(), CheckpointError> {
-        self.layout.check(&state.variables).map_err(CheckpointError::mismatch)?;
-        let stores = self.tables.load(&state.tables, (0, 1))?;
+        self.layout.check(state.variables.layout()).map_err(CheckpointError::mismatch)?;
+        let stores = state.tables.load(&self.tables, TableShare::ALL)?;
         let mut chief = self.chief();
         let tokens = self.core().config().initial_tokens(initial);
         tokens.map_err(CheckpointError::mismatch)?;
@@ -120,8 +123,8 @@ impl<T: Scalar> Shared<T> {
         // A checkpoint's arrays say nothing of tables.
         let variables = variables.under(&self.layout);
         let wakers = self.event(|core, now, effects| {
-            let fences = (global_step, generation);
-            let wakers = self.replace(&mut chief, core, fences, Some(variables), effects);
+            let wakers =
+                self.replace(&mut chief, core, global_step, generation, Some(variables), effects);
             if !core.engine.set_positions(&positions) {
                 tracing::warn!("{}", engine::INEXACT_POSITIONS);
             }
@@ -142,7 +145,8 @@ impl<T: Scalar> Shared<T> {
     pub(crate) fn begin(
         &self,
         initial: InitialTokens,
-        (hooks, hook): (Monitor<T>, RunningHook),
+        hooks: Monitor<T>,
+        hook: RunningHook,
     ) -> Result<Begun, BeginError> {
         let mut monitor = lock(&self.monitor);
         let mut chief = self.chief();
@@ -156,8 +160,8 @@ impl<T: Scalar> Shared<T> {
             let mut wakers = Vec::new();
             if !core.engine.is_fresh() {
                 core.config().initial_tokens(initial)?;
-                let fences = (step, Generation::default());
-                wakers = self.replace(&mut chief, core, fences, None, effects);
+                let after = Generation::default();
+                wakers = self.replace(&mut chief, core, step, after, None, effects);
                 core.engine.start_chief(initial, now, effects)?;
             }
             if let Some(record) = &self.record {
@@ -172,23 +176,26 @@ impl<T: Scalar> Shared<T> {
         Ok(begun)
     }
 
-    /// A new life of the shared state at a step, before its chief has started (P-9).
+    /// A new life of the shared state at a step, before its chief has started.
+    // P-9
     pub(crate) fn restart(&self, global_step: GlobalStep) {
         let mut chief = self.chief();
         let wakers = self.event(|core, _, effects| {
-            self.replace(&mut chief, core, (global_step, Generation::default()), None, effects)
+            self.replace(&mut chief, core, global_step, Generation::default(), None, effects)
         });
         drop(chief);
         self.tell(wakers);
     }
 
-    /// A new life of the shared state: what an earlier one left is fenced off (P-9). Its number is
-    /// above this one's and above `after`. The caller must tell the waiting replicas.
+    /// A new life of the shared state: what an earlier one left is fenced off. Its number is above
+    /// this one's and above `after`. The caller must tell the waiting replicas.
+    // P-9
     fn replace(
         &self,
         chief: &mut Chief<T>,
         core: &mut Core<T>,
-        (global_step, after): (GlobalStep, Generation),
+        global_step: GlobalStep,
+        after: Generation,
         variables: Option<Variables<T>>,
         effects: &mut Vec<Effect>,
     ) -> Vec<Waker> {

@@ -1,4 +1,4 @@
-//! The explicit way: TensorFlow's own calls, one by one.
+//! TensorFlow's own calls, one by one.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,8 +6,8 @@ use hooks::{MonitoredSession, RunError, StopAtStep};
 use ndarray::{Array1, Array2, arr0, array};
 use optim::{Adam, Momentum, Optimizer, OptimizerState, Sgd};
 use sync_replicas::engine::{ConfigError, Settings, StartError};
-use sync_replicas::explicit::GradientKind;
-use sync_replicas::explicit::{
+use sync_replicas::store::GradientKind;
+use sync_replicas::tensorflow::{
     ApplyGradientsError, InitTokensError, NotApplied, SyncReplicasOptimizer, TrainOp,
 };
 use sync_replicas::{GlobalStep, Gradients, IndexedSlices, ReplicaId, SyncReplicas, Variables};

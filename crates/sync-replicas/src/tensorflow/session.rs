@@ -32,6 +32,16 @@ impl<T: Scalar> Applied<T> {
     }
 }
 
+/// Something that needs the result of `apply_gradients` was called before it.
+//
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} was asked for before apply_gradients; call apply_gradients first")]
+#[non_exhaustive]
+pub struct NotApplied {
+    /// What was requested.
+    pub what: &'static str,
+}
+
 /// What every replica runs; state and checkpoints belong to its [`Trainer`].
 #[derive(Clone)]
 pub struct TrainOp<T: Scalar> {
@@ -67,21 +77,24 @@ impl<T: Scalar> TrainOp<T> {
         &self.applied.trainer
     }
 
-    /// The chief's initialisation of the shared variables: they have their initial values, and
-    /// are ready from now on.
+    /// The chief's initialisation of the shared variables: they have their initial values, and are
+    /// ready from now on.
+    //
     pub fn initialize(&self) {
         self.applied.readiness.publish_all();
     }
 
-    /// The event that the other replicas wait for: all variables ready.
+    /// The event that the other replicas wait for: all variables ready.
+    //
     #[must_use]
     pub fn readiness(&self) -> &Readiness {
         &self.applied.readiness
     }
 
     /// A session for a replica; `compute` gives the gradients of its next batch. A [`RunError`]
-    /// that it returns means what it says: [`RunError::EndOfInput`] ends this replica cleanly
-    /// (P-6). Any other error fails its run.
+    /// that it returns means what it says: [`RunError::EndOfInput`] ends this replica cleanly. Any
+    /// other error fails its run.
+    // P-6
     pub fn session<'a>(
         &self,
         replica: ReplicaId,
@@ -119,7 +132,8 @@ impl<T: Scalar> ReplicaSession<'_, T> {
         self.trainer.snapshot().global_step
     }
 
-    /// Sets the local step to the global step: the replica takes part from now on.
+    /// Sets the local step to the global step: the replica takes part from now on.
+    //
     pub(super) fn join(&mut self) -> Result<(), JoinError> {
         // A session that was created again is another life of the same replica.
         self.replica = None;

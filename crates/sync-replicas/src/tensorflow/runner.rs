@@ -20,11 +20,12 @@ impl<T: Scalar> ChiefQueueRunner<T> {
         Self { shared }
     }
 
-    /// Starts the thread. A stop of the coordinator ends it at once (P-1), and leaves what is due
-    /// to the next one; a failed update is reported to the coordinator and ends training for all.
+    /// Starts the thread. A stop of the coordinator ends it at once, and leaves what is due to the
+    /// next one; a failed update is reported to the coordinator and ends training for all.
     ///
     /// # Errors
     /// The operating system's, when it has no thread to give.
+    // P-1
     pub fn start(self, coordinator: &Coordinator) -> io::Result<()> {
         let leave = Arc::new(AtomicBool::new(false));
         let (shared, asked) = (Arc::clone(&self.shared), Arc::clone(&leave));

@@ -1,4 +1,4 @@
-//! The explicit way: TensorFlow's own parts under their own names, for separate calls.
+//! TensorFlow's `SyncReplicasOptimizer` and its parts under their own names, for separate calls.
 //!
 //! For users who come from it, and for comparison. It uses the `reference` preset; new code uses
 //! [`SyncReplicas`](crate::SyncReplicas), where nothing can be forgotten.
@@ -12,8 +12,8 @@
 //! use hooks::{MonitoredSession, RunError, StopAtStep};
 //! use ndarray::array;
 //! use optim::Sgd;
-//! use sync_replicas::explicit::SyncReplicasOptimizer;
-//! use sync_replicas::explicit::GradientKind;
+//! use sync_replicas::tensorflow::SyncReplicasOptimizer;
+//! use sync_replicas::store::GradientKind;
 //! use sync_replicas::{GlobalStep, Gradients, ReplicaId, Variables};
 //!
 //! let mut optimizer = SyncReplicasOptimizer::new(Sgd::new(2.0), 1, None)?;
@@ -42,6 +42,6 @@ mod session;
 
 pub use crate::store::GradientKind;
 pub use hook::{HookStateError, SyncReplicasHook};
-pub use optimizer::{ApplyGradientsError, InitTokensError, NotApplied, SyncReplicasOptimizer};
+pub use optimizer::{ApplyGradientsError, InitTokensError, SyncReplicasOptimizer};
 pub use runner::ChiefQueueRunner;
-pub use session::{ReplicaSession, TrainOp};
+pub use session::{NotApplied, ReplicaSession, TrainOp};

@@ -12,7 +12,7 @@ use optim::Optimizer;
 
 use super::hook::SyncReplicasHook;
 use super::runner::ChiefQueueRunner;
-use super::session::{Applied, TrainOp};
+use super::session::{Applied, NotApplied, TrainOp};
 use crate::model::BoxError;
 use crate::runtime::UpdateThread;
 use crate::store::GradientKind;
@@ -27,16 +27,8 @@ pub struct SyncReplicasOptimizer<T: Scalar, O> {
     applied: Arc<OnceLock<Applied<T>>>,
 }
 
-/// Something that needs the result of `apply_gradients` was called before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what} was asked for before apply_gradients; call apply_gradients first")]
-#[non_exhaustive]
-pub struct NotApplied {
-    /// What was requested.
-    pub what: &'static str,
-}
-
-/// Why `apply_gradients` failed; nothing was built.
+/// Why `apply_gradients` failed; nothing was built.
+//
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApplyGradientsError {
@@ -66,7 +58,8 @@ pub enum ApplyGradientsError {
     Build(#[from] BuildError),
 }
 
-/// Why the number of initial tokens is unknown.
+/// Why the number of initial tokens is unknown.
+//
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InitTokensError {
@@ -87,11 +80,12 @@ impl<T: Scalar, O> fmt::Debug for SyncReplicasOptimizer<T, O> {
 }
 
 impl<T: Scalar, O: Optimizer<T> + Clone + 'static> SyncReplicasOptimizer<T, O> {
-    /// Wraps `optimizer`, with A = `replicas_to_aggregate` and N = `total_num_replicas`, A when
-    /// not given.
+    /// Wraps `optimizer`, with A = `replicas_to_aggregate` and N = `total_num_replicas`, A when not
+    /// given.
     ///
     /// # Errors
     /// [`ConfigError::Zero`] when one of them is zero.
+    //
     pub fn new(
         optimizer: O,
         replicas_to_aggregate: usize,
@@ -107,7 +101,8 @@ impl<T: Scalar, O: Optimizer<T> + Clone + 'static> SyncReplicasOptimizer<T, O> {
         Ok(Self { wrapped: Some(wrapped), settings, applied: Arc::default() })
     }
 
-    /// Keeps moving averages of all variables, applied once a step after the tokens.
+    /// Keeps moving averages of all variables, applied once a step after the tokens.
+    //
     #[must_use]
     pub fn variable_averages(mut self, decay: f64) -> Self {
         self.wrapped = self.wrapped.map(|wrapped| wrapped.moving_average(decay));
@@ -122,7 +117,8 @@ impl<T: Scalar, O: Optimizer<T> + Clone + 'static> SyncReplicasOptimizer<T, O> {
         self
     }
 
-    /// Whether readers wait for updates.
+    /// Whether readers wait for updates.
+    //
     #[must_use]
     pub fn use_locking(mut self, locking: bool) -> Self {
         self.wrapped = self.wrapped.map(|wrapped| wrapped.use_locking(locking));
@@ -130,10 +126,11 @@ impl<T: Scalar, O: Optimizer<T> + Clone + 'static> SyncReplicasOptimizer<T, O> {
     }
 
     /// The gradients of a loss, computed by `gradients`: nothing is added to the model's result, as
-    /// in the wrapped optimizer.
+    /// in the wrapped optimizer.
     ///
     /// # Errors
     /// The error of `gradients`.
+    //
     pub fn compute_gradients(
         &self,
         variables: &Variables<T>,
@@ -142,7 +139,7 @@ impl<T: Scalar, O: Optimizer<T> + Clone + 'static> SyncReplicasOptimizer<T, O> {
         gradients(variables)
     }
 
-    /// Builds the accumulators, the token queue and the update; call it once.
+    /// Builds the accumulators, the token queue and the update; call it once.
     ///
     /// `grads_and_vars` names the variables with the kind of gradient that will be pushed;
     /// variables not named have none. They become ready by [`TrainOp::initialize`] or a restore.
@@ -150,6 +147,7 @@ impl<T: Scalar, O: Optimizer<T> + Clone + 'static> SyncReplicasOptimizer<T, O> {
     /// # Errors
     /// [`ApplyGradientsError`]. An unknown kind of gradient cannot be written:
     /// [`GradientKind`] has three.
+    //
     pub fn apply_gradients(
         &mut self,
         grads_and_vars: &[(&str, GradientKind)],
@@ -177,27 +175,30 @@ impl<T: Scalar, O: Optimizer<T> + Clone + 'static> SyncReplicasOptimizer<T, O> {
         Ok(train_op)
     }
 
-    /// How many initial tokens the chief would put: A when not given, at least A - N.
+    /// How many initial tokens the chief would put: A when not given, at least A - N.
     ///
     /// # Errors
     /// [`InitTokensError`].
+    //
     pub fn init_tokens(&self, num_tokens: Option<usize>) -> Result<usize, InitTokensError> {
         let applied = self.applied("the number of initial tokens")?;
         let core = applied.trainer.shared.core();
         Ok(core.config().initial_tokens(initial(num_tokens))?)
     }
 
-    /// The chief's runner: the thread that takes, applies, and puts tokens.
+    /// The chief's runner: the thread that takes, applies, and puts tokens.
     ///
     /// # Errors
     /// [`NotApplied`].
+    //
     pub fn chief_queue_runner(&self) -> Result<ChiefQueueRunner<T>, NotApplied> {
         let applied = self.applied("the chief's queue runner")?;
         Ok(ChiefQueueRunner::new(Arc::clone(&applied.trainer.shared)))
     }
 
     /// The hook that every replica's session needs, the chief's with `is_chief`. It may be made
-    /// before `apply_gradients`, but not begun.
+    /// before `apply_gradients`, but not begun.
+    //
     #[must_use]
     pub fn make_session_run_hook(
         &self,
@@ -207,13 +208,15 @@ impl<T: Scalar, O: Optimizer<T> + Clone + 'static> SyncReplicasOptimizer<T, O> {
         SyncReplicasHook::new(Arc::clone(&self.applied), is_chief, initial(num_tokens))
     }
 
-    /// A slot of the wrapped optimizer.
+    /// A slot of the wrapped optimizer.
+    //
     #[must_use]
     pub fn slot(&self, variable: &str, name: &str) -> Option<ArrayD<T>> {
         self.applied.get()?.trainer.slot(variable, name)
     }
 
-    /// The names of the wrapped optimizer's slots.
+    /// The names of the wrapped optimizer's slots.
+    //
     #[must_use]
     pub fn slot_names(&self) -> Vec<&'static str> {
         let Some(applied) = self.applied.get() else { return Vec::new() };
@@ -221,7 +224,8 @@ impl<T: Scalar, O: Optimizer<T> + Clone + 'static> SyncReplicasOptimizer<T, O> {
     }
 
     /// The names of everything the wrapped optimizer keeps: slots and powers, not the replicas'
-    /// local steps.
+    /// local steps.
+    //
     #[must_use]
     pub fn variables(&self) -> Vec<String> {
         let Some(applied) = self.applied.get() else { return Vec::new() };

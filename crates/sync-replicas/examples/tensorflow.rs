@@ -1,8 +1,8 @@
-//! The explicit way: TensorFlow's own parts, called one by one.
+//! TensorFlow's own parts, called one by one.
 //!
 //! Three replicas, two of which make a step; the first is the chief. Each has a session with the
 //! sync-replicas hook, and the chief's end ends them all. Run it with
-//! `cargo run -p sync-replicas --example explicit`.
+//! `cargo run -p sync-replicas --example tensorflow`.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
@@ -11,8 +11,8 @@ use std::thread;
 use hooks::{MonitoredSession, RunError, SessionError, StopAtStep};
 use ndarray::array;
 use optim::Adam;
-use sync_replicas::explicit::GradientKind;
-use sync_replicas::explicit::{SyncReplicasOptimizer, TrainOp};
+use sync_replicas::store::GradientKind;
+use sync_replicas::tensorflow::{SyncReplicasOptimizer, TrainOp};
 use sync_replicas::{GlobalStep, Gradients, ReplicaId, Variables};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -6,9 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use hooks::{Coordinator, Hook, HookError, OnStop, StartError};
 
-use super::optimizer::NotApplied;
 use super::runner::ChiefQueueRunner;
-use super::session::{Applied, ReplicaSession};
+use super::session::{Applied, NotApplied, ReplicaSession};
 use crate::Scalar;
 use crate::runtime::Shared;
 use engine::{InitialTokens, JoinError, StopReason};
