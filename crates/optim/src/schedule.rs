@@ -145,8 +145,8 @@ impl Schedule {
         }
     }
 
-    /// Checks every number of the schedule, and that all of its rates are numbers of `T`, even times
-    /// the largest `factor` that a formula has for them.
+    /// Checks every number of the schedule, and that all of its rates are numbers of `T`, even
+    /// times the largest `factor` that a formula has for them.
     pub(crate) fn validate_for<T: Real>(&self, factor: f64) -> Result<(), HyperParameterError> {
         self.validate()?;
         let most = self.most();

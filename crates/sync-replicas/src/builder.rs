@@ -2,14 +2,17 @@
 //!
 //! There is no manual start, so nothing can be forgotten (P-4).
 
+mod averages;
 mod error;
+mod parts;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use accum_core::{GlobalStep, SparseMean, SparseMerge, Summation};
-use optim::{ExponentialMovingAverage, Optimizer, OptimizerState};
+use optim::{Optimizer, OptimizerState};
 
+use self::averages::Averages;
 use crate::checkpoint::RunId;
 use crate::record::Record;
 use crate::runtime::{Chief, Shared, UpdateThread};
@@ -17,10 +20,11 @@ use crate::store::{ParameterStore, SumOptions, TableSetupError};
 use crate::{Scalar, Trainer, Variables};
 use engine::Generation;
 use engine::{
-    Config, Engine, FailingBatch, InitialTokens, NonFinite, Settings, StepTimeout, SummationOrder,
+    Engine, FailingBatch, InitialTokens, NonFinite, Settings, StepTimeout, SummationOrder,
     TokenPolicy,
 };
 pub use error::BuildError;
+pub use parts::Parts;
 
 /// Describes a synchronous training; [`SyncReplicas::build`] starts it.
 ///
@@ -56,37 +60,6 @@ pub struct SyncReplicas<O> {
     observe: bool,
     record: Option<Record>,
     run: Option<RunId>,
-}
-
-/// Which moving averages to keep.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Averages {
-    pub(crate) decay: Option<f64>,
-    /// All variables when not given.
-    pub(crate) names: Option<Vec<String>>,
-}
-
-/// A checked description, for drivers other than [`Trainer`].
-#[derive(Clone, Debug)]
-pub struct Parts<O> {
-    /// The update rule.
-    pub optimizer: O,
-    /// The engine's settings.
-    pub config: Config,
-    /// The requested lease, if any.
-    pub lease: Option<Duration>,
-    /// What divides a sparse gradient's rows.
-    pub sparse_mean: SparseMean,
-    /// How a sparse gradient's rows are merged.
-    pub sparse_merge: SparseMerge,
-    /// The decay of the moving averages, if there are any.
-    pub moving_average: Option<f64>,
-    /// The variables that are averaged; all when not given.
-    pub variables_to_average: Option<Vec<String>>,
-    /// The run that its checkpoints belong to.
-    pub run: RunId,
-    /// Where to record what happens, if anywhere.
-    pub record: Option<Record>,
 }
 
 impl<O> SyncReplicas<O> {
@@ -285,35 +258,6 @@ impl<O> SyncReplicas<O> {
         self
     }
 
-    /// The description in its parts, checked.
-    ///
-    /// # Errors
-    /// [`BuildError::Config`] when the numbers do not fit; [`BuildError::OneProcessOnly`].
-    pub fn into_parts(self) -> Result<Parts<O>, BuildError> {
-        let failing = ", where a worker that fails ends with an error of its own";
-        let reading = ", where readers never wait";
-        for (given, option, instead) in [
-            (self.min_replicas.is_some(), "min_replicas", failing),
-            (!self.use_locking, "use_locking", reading),
-            (self.observe, "observe_gradients", ""),
-        ] {
-            if given {
-                return Err(BuildError::OneProcessOnly { option, instead });
-            }
-        }
-        Ok(Parts {
-            optimizer: self.optimizer,
-            lease: self.lease,
-            config: self.settings.check()?,
-            sparse_mean: self.sparse_mean,
-            sparse_merge: self.sparse_merge,
-            moving_average: self.averages.decay,
-            variables_to_average: self.averages.names,
-            run: self.run.unwrap_or_else(RunId::draw),
-            record: self.record,
-        })
-    }
-
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -386,20 +330,5 @@ impl<O> SyncReplicas<O> {
         let chief = Chief::new(store.observing(self.observe), self.use_locking, run);
         let shared = Shared::new(engine, variables, chief, options, self.record, update_thread);
         Ok(Trainer { shared: Arc::new(shared), initial, min_replicas, fitting: Mutex::default() })
-    }
-}
-
-impl Averages {
-    fn build<T: Scalar>(
-        &self,
-        variables: &Variables<T>,
-    ) -> Result<Option<ExponentialMovingAverage<T>>, BuildError> {
-        let Some(decay) = self.decay else { return Ok(None) };
-        let mut averages = ExponentialMovingAverage::new(decay)?;
-        let all = || variables.names().map(str::to_owned).collect();
-        for name in self.names.clone().unwrap_or_else(all) {
-            averages.add(name.as_str(), variables.get(&name)?.view())?;
-        }
-        Ok(Some(averages))
     }
 }

@@ -6,10 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    citations::{Where, place},
-    source,
-};
+use super::{citations::place, cited_by::Where, source};
 use crate::tidy::{Finding, tree::Tree};
 
 const HEADS: [&str; 2] = ["test", "test that shows it"];
