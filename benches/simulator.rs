@@ -5,7 +5,7 @@ use simulator::{Mode, Plan, plans, simulate};
 
 const STEPS: u64 = 200;
 
-/// 96 of 100 with a heavy tail, under the described rules and the front door's, and the formula.
+/// 96 of 100 with a heavy tail, under TensorFlow's rules and the front door's, and the formula.
 fn replica_steps(criterion: &mut Criterion) {
     let text = plans::carried("chen-2016").expect("is carried").text;
     let described = Plan { steps: STEPS, ..Plan::read(text).expect("is a plan") };

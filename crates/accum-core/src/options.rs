@@ -39,8 +39,8 @@ pub enum HalfSum {
     /// In `f32`, rounded nowhere.
     #[default]
     Single,
-    /// Rounded to the half type after every addition and after the division, as the described
-    /// system does: 2060 ones in `f16` have the mean 0.994.
+    /// Rounded to the half type after every addition and after the division, as
+    /// TensorFlow does: 2060 ones in `f16` have the mean 0.994.
     Reference,
 }
 

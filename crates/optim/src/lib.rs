@@ -38,7 +38,7 @@
 //! | a formula of one's own | [`Optimizer`] |
 //! | what they are fed | [`DenseGradient`], [`SparseGradient`] |
 //! | slots, names, saving and restoring | [`OptimizerState`] |
-//! | rows that somebody else keeps with their slots, such as a table's | [`RowUpdate`] |
+//! | rows that are kept elsewhere with their slots, such as a table's | [`RowUpdate`] |
 //! | learning rates over steps, also as text | [`Schedule`] |
 //! | gradients that are too large | [`clip_by_global_norm`], [`clip_by_norm`], [`clip_by_value`] |
 //! | averages of chosen variables | [`ExponentialMovingAverage`] |

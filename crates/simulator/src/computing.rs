@@ -4,7 +4,7 @@
 //! batch's factor for each number of a batch, episodes for each group of replicas. So a replica
 //! that dies and comes back is on the same machine, and a batch takes as long as before when any
 //! replica computes it again. The invariant: each has its own random numbers, so that a plan with
-//! one law more draws what it drew before.
+//! one distribution more draws what it drew before.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl<'p> Computing<'p> {
             _ => Draws::Correlated(Correlated::new(distribution, plan.correlation)),
         };
         let machine = plan.machine.as_ref();
-        let machine = machine.map(|law| law.draw_factor(&mut Stream::of_machine(seed, replica)));
+        let machine = machine.map(|it| it.draw_factor(&mut Stream::of_machine(seed, replica)));
         Self {
             plan,
             draws,
@@ -55,8 +55,8 @@ impl<'p> Computing<'p> {
             Draws::Correlated(correlated) => correlated.draw(&mut self.stream),
         };
         let mut seconds = drawn * self.machine;
-        if let Some(law) = &self.plan.batch {
-            seconds *= law.draw_factor(&mut Stream::of_batch(self.plan.seed, batch));
+        if let Some(batches) = &self.plan.batch {
+            seconds *= batches.draw_factor(&mut Stream::of_batch(self.plan.seed, batch));
         }
         if !self.plan.episodes.is_empty() {
             self.episodes.advance(now);

@@ -41,7 +41,7 @@ pub(crate) struct Walks<'p>(Vec<Walk<'p>>);
 
 #[derive(Clone, Debug)]
 struct Walk<'p> {
-    law: &'p Episodes,
+    episodes: &'p Episodes,
     stream: Stream,
     within: bool,
     factor: f64,
@@ -51,11 +51,11 @@ struct Walk<'p> {
 
 impl<'p> Walks<'p> {
     pub(crate) fn new(kinds: &'p [Episodes], seed: u64, replica: u64) -> Self {
-        let walk = |(kind, law): (usize, &'p Episodes)| {
-            let group = replica / law.group.get() as u64;
+        let walk = |(kind, episodes): (usize, &'p Episodes)| {
+            let group = replica / episodes.group.get() as u64;
             let mut stream = Stream::of_episodes(seed, kind as u64, group);
-            let ends = law.every.draw(&mut stream);
-            Walk { law, stream, within: false, factor: 1.0, ends }
+            let ends = episodes.every.draw(&mut stream);
+            Walk { episodes, stream, within: false, factor: 1.0, ends }
         };
         Self(kinds.iter().enumerate().map(walk).collect())
     }
@@ -115,8 +115,9 @@ impl<'p> Walks<'p> {
 impl Walk<'_> {
     fn change(&mut self) {
         self.within = !self.within;
-        let lasts = if self.within { &self.law.last } else { &self.law.every };
+        let lasts = if self.within { &self.episodes.last } else { &self.episodes.every };
         self.ends += lasts.draw(&mut self.stream);
-        self.factor = if self.within { self.law.factor.draw_factor(&mut self.stream) } else { 1.0 };
+        self.factor =
+            if self.within { self.episodes.factor.draw_factor(&mut self.stream) } else { 1.0 };
     }
 }

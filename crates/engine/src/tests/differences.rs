@@ -1,5 +1,5 @@
-//! Each deliberate difference that the engine decides: one scenario, played in the described
-//! system's way and at the front door, with the result of each (P-16).
+//! Each deliberate difference that the engine decides: one scenario, played in TensorFlow's way
+//! and at the front door, with the result of each (P-16).
 //!
 //! The table of differences in docs/semantics.md names these tests; what needs gradients is in
 //! `tests/it/differences.rs`.

@@ -151,7 +151,7 @@ fn leftover_tokens_are_no_work_unless_kept() {
 }
 
 #[test]
-fn steady_state_of_the_described_system() {
+fn steady_state_of_tensorflow() {
     // T pushes claim each step and T - A are dropped, also when the others are dead:
     // (A, N, living, completions a step)
     for (aggregate, total, living, expected) in

@@ -239,7 +239,7 @@ fn uneven_data_is_fine() {
 }
 
 #[test]
-fn the_described_system_hangs_where_it_does() {
+fn the_reference_preset_hangs_where_tensorflow_does() {
     // R-22, P-16: without leases a death with a token in hand is fatal when no backup is left
     let mut bench = Bench::joined(Settings { step_deadline: None, ..settings(2, 2).reference() });
     // Use up the initial tokens, into lock step.

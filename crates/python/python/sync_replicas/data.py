@@ -14,7 +14,7 @@ Indices = NDArray[np.int64]
 class Batches:
     """Batches of a data set that has a length and an index, shuffled, one after the other.
 
-    `batches[number]` is always the same rows, whoever asks and whenever: position `number * size`
+    `batches[number]` is always the same rows: position `number * size`
     and the following of an endless row of epochs, each in an order of its own that `seed` decides.
     So a batch may lie in two epochs, and all batches have the same size.
 

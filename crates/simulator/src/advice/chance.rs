@@ -57,7 +57,7 @@ pub(super) fn lag_1(numbers: &[f64]) -> f64 {
     let middle = quantile(&sorted, 0.5);
     let mut distances: Vec<f64> = sorted.iter().map(|number| (number - middle).abs()).collect();
     distances.sort_by(f64::total_cmp);
-    // Three standard deviations of a normal law, by its median distance.
+    // Three standard deviations of a normal distribution, by its median distance.
     let most = 3.0 * 1.4826 * quantile(&distances, 0.5);
     let near: Vec<f64> = numbers.iter().map(|it| (it - middle).clamp(-most, most)).collect();
     let mean = crate::stats::mean(&near);

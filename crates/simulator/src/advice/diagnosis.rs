@@ -4,8 +4,8 @@
 //! No clock and no random number: the same trace gives the same answer. Its invariant: where the
 //! times of a step are drawn by chance, alike for all replicas, it names a replica in fewer than
 //! two of a hundred traces, however many replicas there are. The tests are of ranks within steps,
-//! so that they hold for any law; what a replica's slowness in a row is worth is taken into
-//! account.
+//! so that they hold for any distribution; what a replica's slowness in a row is worth is taken
+//! into account.
 
 mod episodes;
 mod groups;

@@ -49,7 +49,7 @@ pub(super) fn check() -> Check {
     }
     Check {
         id: "Q-4",
-        claim: "the expected k-th of n arrivals of three laws, within 3 standard errors",
+        claim: "the expected k-th of n arrivals of three distributions, within 3 standard errors",
         source: "order statistics, in closed form",
         mode: "ideal",
         kind: Kind::Exact,

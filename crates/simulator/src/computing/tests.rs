@@ -1,11 +1,13 @@
-//! Each law in distribution, and what each is drawn once for.
+//! How each factor is distributed, and what each is drawn once for.
 
 use super::*;
 use crate::stats::{deviation, mean};
 
-fn plan(laws: &str) -> Plan {
-    let compute = if laws.contains("compute") { "" } else { "compute.constant.seconds = 1\n" };
-    let text = format!("replicas_to_aggregate = 1\ntotal_num_replicas = 2000\n{compute}{laws}");
+fn plan(distributions: &str) -> Plan {
+    let compute =
+        if distributions.contains("compute") { "" } else { "compute.constant.seconds = 1\n" };
+    let text =
+        format!("replicas_to_aggregate = 1\ntotal_num_replicas = 2000\n{compute}{distributions}");
     Plan::read(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
@@ -36,15 +38,15 @@ fn lag_1(numbers: &[f64]) -> f64 {
 #[test]
 fn a_machine_is_as_slow_each_time_and_machines_follow_the_law() {
     #[track_caller]
-    fn check(law: &str, median: f64, spread: f64) {
-        let plan = plan(&format!("machine.{law}"));
+    fn check(distribution: &str, median: f64, spread: f64) {
+        let plan = plan(&format!("machine.{distribution}"));
         let machines: Vec<f64> = (0..2000).map(|replica| draws(&plan, replica, 1)[0]).collect();
         let logarithms = logarithms(&machines);
-        assert!((mean(&logarithms) - f64::ln(median)).abs() < 0.02, "{law}");
-        assert!((deviation(&logarithms) - spread).abs() < 0.02, "{law}");
+        assert!((mean(&logarithms) - f64::ln(median)).abs() < 0.02, "{distribution}");
+        assert!((deviation(&logarithms) - spread).abs() < 0.02, "{distribution}");
         for replica in [0, 1, 1999] {
             let first = machines[replica];
-            assert_eq!(draws(&plan, replica as u64, 5), [first; 5], "{law}");
+            assert_eq!(draws(&plan, replica as u64, 5), [first; 5], "{distribution}");
         }
     }
     check("log-normal = { median = 1.5, sigma = 0.3 }", 1.5, 0.3);
@@ -70,25 +72,30 @@ fn a_batch_is_as_long_whoever_computes_it_and_however_often() {
 fn successive_times_resemble_each_other_and_each_follows_its_law() {
     const DRAWS: usize = 50_000;
     #[track_caller]
-    fn check(correlation: f64, law: &str, expected: f64) {
-        let read = |correlation: f64| plan(&format!("compute.{law}\ncorrelation = {correlation}"));
+    fn check(correlation: f64, distribution: &str, expected: f64) {
+        let read = |correlation: f64| {
+            plan(&format!("compute.{distribution}\ncorrelation = {correlation}"))
+        };
         let mut got = draws(&read(correlation), 0, DRAWS);
         let lag = lag_1(&logarithms(&got));
-        assert!((lag - expected).abs() < 0.03, "{law}, {correlation}: {lag}");
+        assert!((lag - expected).abs() < 0.03, "{distribution}, {correlation}: {lag}");
         let mut independent = draws(&read(0.0), 0, DRAWS);
         got.sort_by(f64::total_cmp);
         independent.sort_by(f64::total_cmp);
         for part in [0.05, 0.25, 0.5, 0.75, 0.95, 0.985] {
             let place = (part * DRAWS as f64) as usize;
             let (got, independent) = (got[place], independent[place]);
-            assert!((got / independent - 1.0).abs() < 0.08, "{law}, {part}: {got} {independent}");
+            assert!(
+                (got / independent - 1.0).abs() < 0.08,
+                "{distribution}, {part}: {got} {independent}"
+            );
         }
     }
     let log_normal = "log-normal = { median = 2, sigma = 0.5 }";
     check(0.0, log_normal, 0.0);
     check(0.3, log_normal, 0.3);
     check(0.74, log_normal, 0.74);
-    // Of other laws it is less, the less they resemble a log-normal.
+    // Of other distributions it is less, the less they resemble a log-normal.
     check(0.74, "exponential.mean = 1", 0.727);
     check(0.74, "pareto = { least = 1, alpha = 3 }", 0.704);
     check(0.74, "samples.seconds = [4, 1, 3, 5, 2]", 0.679);
@@ -123,8 +130,8 @@ fn an_episode_slows_the_part_of_a_computation_that_lies_within_it() {
     const ONE: &str = "[[episodes]]\nevery.constant.seconds = 10\nlast.constant.seconds = 5\n\
                        factor.constant.factor = 3\n";
     #[track_caller]
-    fn check(laws: &str, began: f64, work: f64, expected: f64) {
-        let plan = plan(laws);
+    fn check(distributions: &str, began: f64, work: f64, expected: f64) {
+        let plan = plan(distributions);
         let mut walks = Walks::new(&plan.episodes, 0, 0);
         walks.advance(began / 2.0);
         let got = walks.stretched(began, work);
@@ -173,16 +180,16 @@ fn neighbours_of_a_group_have_their_episodes_together() {
 
 #[test]
 fn factors_multiply_and_none_is_zero_or_infinite() {
-    let laws = "machine.constant.factor = 2\nbatch.constant.factor = 3\n\
+    let distributions = "machine.constant.factor = 2\nbatch.constant.factor = 3\n\
                 [[episodes]]\nevery.constant.seconds = 1\nlast.constant.seconds = 100\n\
                 factor.constant.factor = 5";
     // One of six seconds before the episode.
-    assert_eq!(draws(&plan(laws), 4, 2), [1.0 + 5.0 * 5.0, 30.0]);
+    assert_eq!(draws(&plan(distributions), 4, 2), [1.0 + 5.0 * 5.0, 30.0]);
     #[track_caller]
-    fn check(law: &str, expected: f64) {
-        let times: Vec<f64> = (0..50).map(|n| draws(&plan(law), n, 1)[0]).collect();
-        assert!(times.contains(&expected), "{law}: {times:?}");
-        assert!(times.iter().all(|time| (1e-6..=1e6).contains(time)), "{law}: {times:?}");
+    fn check(distribution: &str, expected: f64) {
+        let times: Vec<f64> = (0..50).map(|n| draws(&plan(distribution), n, 1)[0]).collect();
+        assert!(times.contains(&expected), "{distribution}: {times:?}");
+        assert!(times.iter().all(|time| (1e-6..=1e6).contains(time)), "{distribution}: {times:?}");
     }
     check("machine.log-normal = { median = 1, sigma = 1e6 }", 1e-6);
     check("machine.log-normal = { median = 1, sigma = 1e6 }", 1e6);

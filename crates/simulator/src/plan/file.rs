@@ -284,8 +284,13 @@ impl Reader<'_> {
         Ok(entries.into_iter().map(Spanned::into_inner).collect())
     }
 
-    fn above_zero(&self, name: &str, law: &Distribution, at: usize) -> Result<(), PlanError> {
-        if law.may_be_zero() {
+    fn above_zero(
+        &self,
+        name: &str,
+        distribution: &Distribution,
+        at: usize,
+    ) -> Result<(), PlanError> {
+        if distribution.may_be_zero() {
             return self.error(at, format!("expected `{name}` to be above 0, got 0"));
         }
         Ok(())

@@ -99,7 +99,7 @@ fn what_cannot_be_meant_is_refused_with_its_line() {
 }
 
 #[test]
-fn laws_that_cannot_be_meant_are_refused_by_name() {
+fn impossible_distributions_are_refused_by_name() {
     for name in ["machine", "batch"] {
         let zero = plan(&format!("steps = 5\n{name}.constant.factor = 0"));
         refused(&zero, Some(5), &[&format!("`{name}`"), "above 0", "got 0"]);

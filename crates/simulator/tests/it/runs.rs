@@ -144,21 +144,22 @@ fn a_run_that_cannot_go_on_says_so() {
 /// Told at once and with nothing on the wire, the engine's steps are the formula's, whatever slows
 /// replicas: batches have the same numbers, and episodes come at the same times.
 #[test]
-fn laws_mean_the_same_in_both_modes() {
+fn distributions_mean_the_same_in_both_modes() {
     #[track_caller]
-    fn check(laws: &str) {
-        let text = |mode: &str, laws: &str| {
+    fn check(distributions: &str) {
+        let text = |mode: &str, distributions: &str| {
             format!(
                 "mode = \"{mode}\"\nreplicas_to_aggregate = 6\ntotal_num_replicas = 8\n\
                  lease = \"none\"\nsteps = 300\n\
                  compute.log-normal = {{ median = 1, sigma = 0.1 }}\n\
-                 update.constant.seconds = 0.25\n{laws}"
+                 update.constant.seconds = 0.25\n{distributions}"
             )
         };
-        let (ideal, tokens) = (run(&text("ideal", laws)), run(&text("tokens", laws)));
-        assert_ne!(ideal.step_seconds, run(&text("ideal", "")).step_seconds, "{laws}");
+        let (ideal, tokens) =
+            (run(&text("ideal", distributions)), run(&text("tokens", distributions)));
+        assert_ne!(ideal.step_seconds, run(&text("ideal", "")).step_seconds, "{distributions}");
         for (step, pair) in ideal.step_seconds.iter().zip(&tokens.step_seconds).enumerate() {
-            assert!((pair.0 - pair.1).abs() < 1e-6, "{laws}, step {step}: {pair:?}");
+            assert!((pair.0 - pair.1).abs() < 1e-6, "{distributions}, step {step}: {pair:?}");
         }
     }
     let episodes = "[[episodes]]\nevery.exponential.mean = 20\nlast.exponential.mean = 5\n\
@@ -166,8 +167,8 @@ fn laws_mean_the_same_in_both_modes() {
     let machine = "machine.log-normal = { median = 1, sigma = 0.3 }\n";
     let batch = "batch.pareto = { least = 1, alpha = 3 }\n";
     let correlation = "correlation = 0.9\n";
-    for laws in [episodes, machine, batch, correlation] {
-        check(laws);
+    for distributions in [episodes, machine, batch, correlation] {
+        check(distributions);
     }
     check(&[correlation, batch, machine, episodes].concat());
 }
@@ -176,16 +177,16 @@ fn laws_mean_the_same_in_both_modes() {
 fn who_comes_back_has_its_machine_and_its_batch() {
     let away = "[[event]]\nat = 0.5\nreplica = 0\nwhat = \"dies\"\n\
                 [[event]]\nat = 0.75\nreplica = 0\nwhat = \"joins\"\n";
-    for law in ["machine", "batch"] {
+    for distribution in ["machine", "batch"] {
         let text = |events: &str| {
             format!(
                 "replicas_to_aggregate = 1\nsteps = 3\ncompute.constant.seconds = 1\n\
-                 {law}.shifted-exponential = {{ least = 1, mean_excess = 1 }}\n{events}"
+                 {distribution}.shifted-exponential = {{ least = 1, mean_excess = 1 }}\n{events}"
             )
         };
         let mut steps = run(&text("")).step_seconds;
         steps[0] += 0.75;
-        assert_eq!(run(&text(away)).step_seconds, steps, "{law}");
+        assert_eq!(run(&text(away)).step_seconds, steps, "{distribution}");
     }
     // P-14: in replica order another computes the share of one that is gone, and its batch, of
     // which one takes a second here, the other seven.

@@ -7,14 +7,14 @@ use super::*;
 use crate::distribution::{Above, Distribution, Seconds};
 use crate::stream::Stream;
 
-/// Draws of a law of each replica, in each step.
-fn drawn(law: &Distribution, seed: u64, steps: usize, replicas: usize) -> Vec<Row> {
+/// Draws of a distribution for each replica, in each step.
+fn drawn(distribution: &Distribution, seed: u64, steps: usize, replicas: usize) -> Vec<Row> {
     let mut streams: Vec<Stream> =
         (0..replicas as u64).map(|replica| Stream::of_replica(seed, replica)).collect();
     let mut rows = Vec::new();
     for step in 0..steps as i64 {
         for (stream, replica) in streams.iter_mut().zip(0..) {
-            rows.push(Row { step, replica, seconds: law.draw(stream), finished: true });
+            rows.push(Row { step, replica, seconds: distribution.draw(stream), finished: true });
         }
     }
     rows
@@ -50,21 +50,24 @@ fn given_up(mut rows: Vec<Row>, aggregate: usize, replicas: usize) -> Vec<Row> {
 #[test]
 fn nobody_is_named_where_nothing_is_wrong() {
     #[track_caller]
-    fn check(law: &Distribution, replicas: usize, steps: usize, backups: usize) {
+    fn check(distribution: &Distribution, replicas: usize, steps: usize, backups: usize) {
         const SEEDS: u64 = 200;
         let is_alarm = |seed: &u64| {
-            let rows = drawn(law, *seed, steps, replicas);
+            let rows = drawn(distribution, *seed, steps, replicas);
             let got = diagnosis(given_up(rows, replicas - backups, replicas));
             !got.slow().is_empty() || !got.episodes.is_empty() || !got.groups.is_empty()
         };
         let alarms = (0..SEEDS).filter(is_alarm).count();
-        assert!(alarms < 4, "{alarms} of {SEEDS}: {replicas} replicas, {steps} steps, {law:?}");
+        assert!(
+            alarms < 4,
+            "{alarms} of {SEEDS}: {replicas} replicas, {steps} steps, {distribution:?}"
+        );
     }
     let exponential = Distribution::Exponential { mean: seconds(1.0) };
     let shapes = [(2, 100, 1), (4, 20, 0), (4, 300, 1), (10, 20, 0), (10, 80, 1), (32, 20, 0)];
-    for law in [log_normal(0.1), log_normal(0.5), exponential] {
+    for distribution in [log_normal(0.1), log_normal(0.5), exponential] {
         for (replicas, steps, backups) in shapes {
-            check(&law, replicas, steps, backups);
+            check(&distribution, replicas, steps, backups);
         }
     }
     check(&log_normal(0.5), 32, 60, 2);
