@@ -7,6 +7,29 @@
 //!
 //! It is no runtime: it starts no thread, reads no clock and polls nothing but the one future.
 //! Invariant: a wake-up that comes after a poll has begun leads to another poll.
+//!
+//! # Examples
+//! A thread waits for a number that another one has:
+//! ```
+//! use std::future::poll_fn;
+//! use std::sync::Mutex;
+//! use std::task::{Poll, Waker};
+//!
+//! let there: Mutex<(Option<u32>, Option<Waker>)> = Mutex::default();
+//! let answer = std::thread::scope(|scope| {
+//!     scope.spawn(|| {
+//!         let mut there = there.lock().unwrap();
+//!         there.0 = Some(42);
+//!         there.1.take().inspect(Waker::wake_by_ref);
+//!     });
+//!     spin_park::block_on(poll_fn(|context| {
+//!         let mut there = there.lock().unwrap();
+//!         there.1 = Some(context.waker().clone());
+//!         there.0.map_or(Poll::Pending, Poll::Ready)
+//!     }))
+//! });
+//! assert_eq!(answer, 42);
+//! ```
 
 mod signal;
 mod sync;
