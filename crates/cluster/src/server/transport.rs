@@ -71,7 +71,7 @@ pub(super) struct Services {
 /// The future is boxed, since an unboxed one is compiled by each crate that awaits it.
 pub(super) fn serve(
     services: Services,
-    incoming: secured::Served,
+    incoming: door::Incoming,
     admission: AdmissionLayer,
     ending: Pin<Box<dyn Future<Output = ()> + Send>>,
 ) -> Served {

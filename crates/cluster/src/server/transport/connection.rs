@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
+use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
 use crate::security::{Caller, Standing};
@@ -31,8 +32,8 @@ pub(in crate::server) struct Connection {
     caller: Caller,
     /// Until its caller is admitted.
     unproven: Option<Unproven>,
-    /// Held while it is open.
-    _open: Arc<()>,
+    /// Held while it is open; by what is under the encryption, where there is one.
+    _open: Option<Arc<()>>,
 }
 
 struct Unproven {
@@ -52,7 +53,13 @@ impl Connection {
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let unproven = Unproven { until: Box::pin(sleep(PROOF)), is_refused: false, read: 0 };
-        Self { io: Box::new(io), caller, unproven: Some(unproven), _open: open }
+        Self { io: Box::new(io), caller, unproven: Some(unproven), _open: Some(open) }
+    }
+
+    /// The same connection as its calls see it: the one that TLS is on reads no more than it may.
+    pub(super) fn encrypted(stream: TlsStream<Self>) -> Self {
+        let caller = stream.get_ref().0.caller.clone();
+        Self { io: Box::new(stream), caller, unproven: None, _open: None }
     }
 
     /// How many bytes may be read now; wakes the task when that changes.
