@@ -12,9 +12,9 @@ use sync_replicas::driver::Generation;
 use sync_replicas::store::SpareArrays;
 use sync_replicas::{GlobalStep, Scalar, Variables};
 
-use super::protocol::Version;
+use super::protocol::{ConnectionId, Version};
 use crate::index::VariableIndex;
-use crate::placement::Placement;
+use crate::placement::{PartPlace, Placement};
 use crate::proto::Values;
 use crate::shard::Wire;
 use crate::wire::WireError;
@@ -117,15 +117,15 @@ impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
         self.servers[server] = Server { version, ..Server::default() };
     }
 
-    /// From now on a server's values come over this line.
-    pub(super) fn opened(&mut self, server: usize, line: u64) {
-        self.lost(server);
-        self.servers[server].line = line;
+    /// From now on a server's values come over this connection.
+    pub(super) fn opened(&mut self, id: ConnectionId) {
+        self.lost(id.server);
+        self.servers[id.server].line = id.number;
     }
 
-    /// Whether values of this line may bypass the inbox, into which it has put so many.
-    pub(super) fn is_level(&self, (server, line): (usize, u64), queued: u64) -> bool {
-        self.servers.get(server).is_some_and(|it| it.line == line && it.taken == queued)
+    /// Whether values of this connection may bypass the inbox, into which it has put so many.
+    pub(super) fn is_level(&self, id: ConnectionId, queued: u64) -> bool {
+        self.servers.get(id.server).is_some_and(|it| it.line == id.number && it.taken == queued)
     }
 
     /// Takes values out of the inbox.
@@ -154,7 +154,7 @@ impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
                 Some(full) => (full, Wire::Native),
                 None => (&mut self.variables, self.wire),
             };
-            unshare(shown, &mut self.spares, &self.placement, (server, part.variable));
+            unshare(shown, &mut self.spares, &self.placement, server, part.variable);
             let array = shown.get_mut(part.variable.get());
             let row: usize = array.shape().iter().skip(1).product();
             let range = part.rows.start * row..part.rows.end * row;
@@ -169,7 +169,7 @@ impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
             wire.read(&values.data, numbers);
             if let Some(full) = self.full.as_ref().filter(|_| !self.variables.is_empty()) {
                 let range = range.start + start..range.start + within;
-                round(self.wire, (full, &mut self.variables), part.variable, range);
+                round(self.wire, full, &mut self.variables, part.variable, range);
             }
         }
         if values.last {
@@ -183,7 +183,8 @@ impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
 /// Makes the replica compute from these numbers of a variable as they travel to the others.
 fn round<T: Scalar>(
     wire: Wire,
-    (full, computed): (&Variables<T>, &mut Variables<T>),
+    full: &Variables<T>,
+    computed: &mut Variables<T>,
     variable: VariableIndex,
     range: Range<usize>,
 ) {
@@ -201,7 +202,8 @@ fn unshare<T: Scalar>(
     variables: &mut Variables<T>,
     spares: &mut SpareArrays<T>,
     placement: &Placement,
-    (server, variable): (usize, VariableIndex),
+    server: usize,
+    variable: VariableIndex,
 ) {
     let index = variable.get();
     if !variables.is_shared(index) {
@@ -209,7 +211,7 @@ fn unshare<T: Scalar>(
     }
     let shared = &variables.arrays()[index];
     let mut fresh = spares.take(index, shared);
-    for &(shard, position) in placement.places(variable) {
+    for &PartPlace { shard, position } in placement.places(variable) {
         if shard != server {
             let rows = Slice::from(placement.parts(shard)[position].rows.clone());
             let kept = shared.slice_axis(Axis(0), rows);

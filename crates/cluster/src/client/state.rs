@@ -117,7 +117,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
         let actions = std::mem::take(&mut self.actions);
         for action in &actions {
             match action {
-                Action::Connect(id, _) => self.local_variables.opened(id.server, id.number),
+                Action::Connect(id, _) => self.local_variables.opened(*id),
                 Action::Disconnect(server) => self.local_variables.lost(*server),
                 _ => {}
             }

@@ -17,7 +17,7 @@ use sync_replicas::{Scalar, Snapshot, Variables};
 
 use super::{AverageSettings, Shard, ShardError, StateError};
 use crate::index::VariableIndex;
-use crate::placement::{Part, Placement, cut_dense};
+use crate::placement::{Part, PartPlace, Placement, cut_dense};
 use crate::tensor::in_standard_layout;
 
 const VARIABLE: &str = "variable/";
@@ -267,7 +267,7 @@ impl<T: Scalar> Gathering<'_, T> {
         variable: VariableIndex,
         name: impl Fn(&str) -> String,
     ) -> Result<ArrayD<T>, StateError> {
-        for &(shard, position) in self.placement.places(variable) {
+        for &PartPlace { shard, position } in self.placement.places(variable) {
             let part = &self.placement.parts(shard)[position];
             let (name, shape) = (name(&part.name), &part.shape);
             let got = self.found[shard].get(&*name).map(|array| array.shape());
@@ -275,7 +275,7 @@ impl<T: Scalar> Gathering<'_, T> {
                 return misfit(format!("expected `{name}` of shape {shape:?}, got {got:?}"));
             }
         }
-        Ok(self.placement.join(variable, |shard, position| {
+        Ok(self.placement.join(variable, |PartPlace { shard, position }| {
             let part = &self.placement.parts(shard)[position];
             self.found[shard][&*name(&part.name)].view()
         }))
@@ -285,7 +285,8 @@ impl<T: Scalar> Gathering<'_, T> {
     fn tensors(&self, prefix: &str, map: &mut StateMap<'static, T>) -> Result<(), StateError> {
         for (index, (variable, _)) in self.placement.variables().iter().enumerate() {
             let index = VariableIndex::new(index);
-            let Some(&(shard, position)) = self.placement.places(index).first() else { continue };
+            let Some(&place) = self.placement.places(index).first() else { continue };
+            let PartPlace { shard, position } = place;
             let first = format!("{prefix}{}/", self.placement.parts(shard)[position].name);
             let of_part = self.found[shard].range(&*first..).map(|(name, _)| *name);
             let of_part = of_part.map_while(|name| name.strip_prefix(&*first));

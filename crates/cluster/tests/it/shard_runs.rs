@@ -73,9 +73,10 @@ fn sharded(
     }
     let mut averages = Variables::new();
     for (index, (name, _)) in placement.variables().iter().enumerate() {
-        let array = placement.join(VariableIndex::new(index), |shard, n| {
-            let kept = shards[shard].averages().expect("they are kept");
-            kept.average(&placement.parts(shard)[n].name).expect("all are averaged")
+        let array = placement.join(VariableIndex::new(index), |place| {
+            let kept = shards[place.shard].averages().expect("they are kept");
+            kept.average(&placement.parts(place.shard)[place.position].name)
+                .expect("all are averaged")
         });
         averages = averages.with(name.as_str(), array).expect("a name of its own");
     }
