@@ -20,7 +20,7 @@ pub(crate) use connection::{Incoming, Sinks, read};
 #[cfg(test)]
 pub(crate) use connector::endpoint;
 pub(crate) use connector::{CallError, FRAME, WINDOW};
-pub use connector::{Connector, Dial, DialFuture, Resolve, ResolveFuture};
+pub use connector::{Connector, Dial, DialError, DialFuture, Resolve, ResolveFuture};
 pub use protocol::{Departure, PushError, WaitError};
 pub use replica::{LookupError, Pushed, ReplicaClient, ReplicaSettings, WorkTimes};
 #[cfg(feature = "test-util")]

@@ -75,6 +75,7 @@ pub mod driver;
 pub mod exit;
 mod front;
 mod index;
+mod memory;
 mod place;
 mod placement;
 mod proto;

@@ -19,8 +19,8 @@ use std::sync::Arc;
 use accum_core::{GlobalStep, SparseMean, SparseMerge, Summation};
 use ndarray::ArrayD;
 use optim::{ExponentialMovingAverage, OptimizerState};
-use sync_replicas::driver::{Generation, Incarnation};
-use sync_replicas::engine::{Admission, NonFinite};
+use sync_replicas::driver::{Generation, Incarnation, Parts};
+use sync_replicas::engine::{Admission, NonFinite, SummationOrder};
 use sync_replicas::explicit::GradientKind;
 use sync_replicas::store::{
     GradientSpec, Misfit, ParameterStore, SumOptions, TableSetupError, Tables, VariableSums,
@@ -136,6 +136,22 @@ impl Default for ShardSettings {
 }
 
 impl ShardSettings {
+    /// As these parts of a trainer ask for.
+    pub(crate) fn of<O>(parts: &Parts<O>) -> Self {
+        let rules = parts.config.settings();
+        let variables = parts.variables_to_average.clone();
+        let averages = |decay| AverageSettings { decay, variables };
+        Self {
+            sparse_mean: parts.sparse_mean,
+            sparse_merge: parts.sparse_merge,
+            ordered: rules.order == SummationOrder::Replica,
+            admission: rules.admission,
+            averages: parts.moving_average.map(averages),
+            non_finite: rules.non_finite,
+            ..Self::default()
+        }
+    }
+
     /// The bytes of one contribution at most.
     fn largest<T>(&self, parts: &[Part]) -> usize {
         let own: usize = parts.iter().map(Part::elements).sum();

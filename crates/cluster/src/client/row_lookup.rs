@@ -51,7 +51,8 @@ impl<T: Scalar + bytemuck::Pod> RowLookup<T> {
         keys: &Keys,
         version: Version,
         layout: &Layout,
-        (servers, wire): (usize, Wire),
+        servers: usize,
+        wire: Wire,
         known: Option<&Self>,
     ) -> Result<Self, VariableError> {
         let known = known.filter(|known| known.version.0 == version.0);

@@ -16,6 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_stream::StreamExt;
 use tonic::Status;
 
+use super::leader::Phase;
 use super::leader::initial_values::InitialValues;
 use super::leader::recovery::Recovery;
 use super::leader::server_handle::ServerHandle;
@@ -146,7 +147,7 @@ pub(super) fn link_to(server: &Server<f32>, other: ServerIndex) -> &Orders {
 }
 
 async fn begin_generation(leader: &Arc<SharedLeader<f32>>) -> Result<(), impl Debug> {
-    leader.with(|leader| leader.stale = false);
+    leader.with(|leader| leader.phase = Phase::Recovering);
     Recovery::new(Arc::clone(leader)).begin_generation().await
 }
 

@@ -138,7 +138,7 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
             run: Mutex::new(None),
             tables: Arc::clone(shard.tables()),
             wire: settings.wire,
-            folder: settings.checkpoints.as_ref().map(|it| it.folder.clone()),
+            folder: settings.duties.checkpoints.as_ref().map(|it| it.folder.clone()),
             shard: Mutex::new(shard),
             connections: Mutex::new(ReplicaConnections::new(settings.wire)),
             room: StagingRoom::new(if leads { settings.staging } else { replicas }),

@@ -115,7 +115,7 @@ where
     let most = door::most_connections(replicas, server.settings.placement.shards());
     let calls = Arc::clone(&server) as Arc<dyn Calls>;
     let ending = |reporter| over(Arc::clone(&server), reporter);
-    answer_calls(calls, incoming, (most, settings), ending).await?;
+    answer_calls(calls, incoming, most, settings, ending).await?;
     let replaced = server.leader().and_then(|it| it.with(|leader| leader.replaced.clone()));
     if let Some(reason) = replaced {
         return Err(ServeError::Replaced { reason });
@@ -139,7 +139,8 @@ where
 pub(super) async fn answer_calls<I, IO, E, F>(
     calls: Arc<dyn Calls>,
     incoming: I,
-    (most, settings): (usize, TransportSettings),
+    most: usize,
+    settings: TransportSettings,
     ending: impl FnOnce(HealthReporter) -> F,
 ) -> Result<(), ServeError>
 where

@@ -114,7 +114,7 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
             waiting_for: leader.waits_for_values().then(|| VALUES.to_owned()),
             updates_per_second: Some(leader.history.updates_per_second()),
             // A step needs every server.
-            serving: Some(leader.serving && leader.servers.iter().all(|it| it.is_here())),
+            serving: Some(leader.is_serving() && leader.servers.iter().all(|it| it.is_here())),
             coordinator: Some(leader.coordinator.status(leader.now())),
             servers: leader.presences(status.usage),
             ..status

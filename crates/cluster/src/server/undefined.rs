@@ -83,7 +83,7 @@ impl Undefined {
             drop(came.wait_for(Option::is_some).await);
             reporter.set_not_serving::<transport::Name>().await;
         };
-        let served = answer_calls(calls, incoming, (most, settings), ending);
+        let served = answer_calls(calls, incoming, most, settings, ending);
         let alone = async {
             match self.index {
                 ServerIndex::LEADER => std::future::pending().await,

@@ -34,7 +34,8 @@ impl<T: Scalar> Filling<T> {
     pub(super) fn new(
         section: &Section,
         part: &Part,
-        (wire, pool): (Wire, &BufferPool<T>),
+        wire: Wire,
+        pool: &BufferPool<T>,
     ) -> Result<Self, StageError> {
         let (rows, elements) = match section.kind {
             GradientKind::Missing => (0, 0),

@@ -66,7 +66,7 @@ impl<T: Scalar> Open<T> {
         let contribution = self.contribution;
         let mut staged = self.lock();
         let received = match &mut *staged {
-            Some(staged) => staged.receive(contribution, section, bytes, (&self.parts, self.wire)),
+            Some(staged) => staged.receive(contribution, section, bytes, &self.parts, self.wire),
             None => Err(StageError::Unknown { contribution }),
         };
         if received.is_err() {
@@ -165,7 +165,7 @@ impl<T: Scalar> Staging<T> {
             if bytes > self.largest {
                 return Err(StageError::Large { got: bytes, most: self.largest });
             }
-            fillings.push(Filling::new(announced, part, (self.wire, &self.pools[got]))?);
+            fillings.push(Filling::new(announced, part, self.wire, &self.pools[got])?);
         }
         Ok(fillings)
     }
@@ -241,7 +241,8 @@ impl<T: Scalar> Staged<T> {
         contribution: Contribution,
         section: usize,
         bytes: &[u8],
-        (parts, wire): (&[Part], Wire),
+        parts: &[Part],
+        wire: Wire,
     ) -> Result<bool, StageError> {
         let sections = self.sections.len();
         let Some(filling) = self.sections.get_mut(section) else {

@@ -10,8 +10,9 @@ use sync_replicas::{Hooks, ReplicaId, Scalar};
 use tokio::runtime::{EnterGuard, Handle, Runtime};
 use tokio::time::Instant;
 
+use super::super::runtime::start_runtime;
 use super::super::serving::draw;
-use super::super::{ClusterError, ClusterReport, ClusterTrainer, ProcessHandle, start_runtime};
+use super::super::{ClusterError, ClusterReport, ClusterTrainer, ProcessHandle};
 use super::{ClusterStep, Worker, end_of};
 use crate::client::Departure;
 use crate::spec::Role;
@@ -94,7 +95,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         self.duties = duties;
         let worker = {
             let _inside = runtime.enter();
-            self.worker((connector, draw()), hooks)?
+            self.worker(connector, draw(), hooks)?
         };
         let (id, abandoned) = (worker.replica, worker.abandoned.clone());
         let (worker, handle) = (Mutex::new(Some(worker)), runtime.handle().clone());

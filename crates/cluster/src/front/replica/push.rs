@@ -114,7 +114,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
     pub(super) fn begin_push(&mut self, pushed: impl Into<Pushed<T>>) -> Result<(), ClusterError> {
         let Some(held) = self.held.take() else { return Err(ClusterError::StepOver) };
         // What it has computed is left to another, as it is when it dies.
-        if !self.stop.is_leave_requested() && !self.abandoned.is_leave_requested() {
+        if !self.handle.is_leave_requested() && !self.abandoned.is_leave_requested() {
             let times = held.times();
             self.own_record.pushed(&held.grant, times);
             let begun = self.client.begin_push(&held.grant, pushed, times);
@@ -132,7 +132,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
     ) -> Result<Poll<Option<Outcome>>, ClusterError> {
         let pushed = tokio::select! {
             biased;
-            () = leave_requested(&self.stop, &self.abandoned) => {
+            () = leave_requested(&self.handle, &self.abandoned) => {
                 self.leave_for_now().await;
                 return Ok(Poll::Ready(None));
             }

@@ -6,8 +6,10 @@
 
 use std::time::Duration;
 
-use sync_replicas::checkpoint::{CheckpointError, Checkpoints, discard_rows, size_on_disk};
-use sync_replicas::checkpoint::{FEWEST_KEPT, Retry, RowsToSave, RunId, SavedTable, TrainingState};
+use sync_replicas::checkpoint::{
+    CheckpointError, Checkpoints, FEWEST_KEPT, Retry, RowsToSave, RunId, SavedTable, TrainingState,
+    aside_name, discard_rows, size_on_disk,
+};
 use sync_replicas::driver::Generation;
 use sync_replicas::driver::describe;
 use sync_replicas::engine::Positions;
@@ -19,6 +21,7 @@ use crate::coordinator::Coordinator;
 use crate::crash::write_checkpoint;
 use crate::index::ServerIndex;
 use crate::server::blocking::blocking;
+use crate::server::command_error::CommandError;
 use crate::server::settings::ServerSettings;
 use crate::shard::{ShardState, StateError, gather};
 
@@ -26,6 +29,10 @@ use crate::shard::{ShardState, StateError, gather};
 pub(crate) struct Saving<T: Scalar> {
     /// The run that they belong to (P-24).
     pub(crate) run: RunId,
+    /// Drawn when the process started.
+    life: u64,
+    /// How many were begun.
+    begun: u64,
     /// The newest generation that this process has claimed in the folder.
     pub(crate) claimed: Option<Generation>,
     /// How many updates were ordered.
@@ -65,7 +72,7 @@ struct RowsUnderWay {
     /// The name of the folder that they go to.
     aside: String,
     /// By server: what it has written, or why not.
-    written: Vec<Option<Result<Vec<SavedTable>, String>>>,
+    written: Vec<Option<Result<Vec<SavedTable>, CommandError>>>,
 }
 
 /// One server's part of a checkpoint.
@@ -94,7 +101,7 @@ pub(crate) enum NotSaved {
     #[error(transparent)]
     Gathered(#[from] StateError),
     #[error("parameter server {server} has not written its rows: {reason}")]
-    Rows { server: usize, reason: String },
+    Rows { server: usize, reason: CommandError },
 }
 
 impl NotSaved {
@@ -105,9 +112,11 @@ impl NotSaved {
 }
 
 impl<T: Scalar + bytemuck::Pod> Saving<T> {
-    pub(crate) fn new(run: RunId) -> Self {
+    pub(crate) fn new(run: RunId, life: u64) -> Self {
         Self {
             run,
+            life,
+            begun: 0,
             claimed: None,
             updates: 0,
             on_disk: None,
@@ -140,20 +149,24 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
         self.retry.is_some()
     }
 
-    /// Has every server send its state as of now, and write the rows of its tables to this folder,
-    /// if there are any: returns this process's own, for writing. While one is under way, the
-    /// newest request is kept.
+    /// Has every server send its state as of now, and write the rows of its tables, if there are
+    /// any, to the folder of the returned name: returns this process's own, for writing. While one
+    /// is under way, the newest request is kept.
     pub(crate) fn begin(
         &mut self,
         servers: &[ServerHandle<T>],
         coordinator: &Coordinator,
         now: Duration,
-        aside: Option<String>,
+        tables: bool,
     ) -> Option<(String, TableSaves<T>)> {
         if let Some(gathering) = &mut self.under_way {
             gathering.again |= gathering.updates != self.updates;
             return None;
         }
+        self.begun += 1;
+        // No other attempt of any process has this name.
+        let attempt = format!("{:016x}-{}", self.life, self.begun);
+        let aside = tables.then(|| aside_name(coordinator.global_step(), &attempt));
         let (mut parts, mut own) = (Vec::with_capacity(servers.len()), None);
         for server in servers {
             parts.push(match server.save(aside.as_deref()) {
@@ -186,7 +199,7 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
         &mut self,
         server: ServerIndex,
         aside: &str,
-        written: Result<Vec<SavedTable>, String>,
+        written: Result<Vec<SavedTable>, CommandError>,
     ) {
         let rows = self.under_way.as_mut().and_then(|gathering| gathering.rows.as_mut());
         // Of an attempt that was given up.
@@ -275,8 +288,8 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
 impl RowsUnderWay {
     /// All of them, if every server has written its own.
     fn finish<T: Scalar>(self) -> Result<RowsToSave<T>, NotSaved> {
-        let one = |(server, written): (usize, Option<Result<_, String>>)| {
-            let missing = || Err("it was not heard of".to_owned());
+        let missing = || Err(CommandError::There("it was not heard of".to_owned()));
+        let one = |(server, written): (usize, Option<Result<_, _>>)| {
             written.unwrap_or_else(missing).map_err(|reason| NotSaved::Rows { server, reason })
         };
         let written = self.written.into_iter().enumerate().map(one);

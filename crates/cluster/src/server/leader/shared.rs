@@ -89,13 +89,13 @@ impl<T: Scalar + bytemuck::Pod> SharedLeader<T> {
         let shared = Arc::clone(self);
         match task {
             Task::Write(gathered) => drop(tokio::spawn(async move {
-                let Some(checkpoints) = &shared.settings.checkpoints else { return };
+                let Some(checkpoints) = &shared.settings.duties.checkpoints else { return };
                 let written = gathered.write(&shared.settings, checkpoints);
                 shared.with(|leader| leader.written(written));
                 shared.saved.notify_one();
             })),
             Task::WriteRows(aside, rows) => drop(tokio::spawn(async move {
-                let written = shared.own.write_rows(&aside, rows).map_err(|it| it.to_string());
+                let written = shared.own.write_rows(&aside, rows);
                 shared.with(|leader| leader.rows_came(ServerIndex::LEADER, &aside, written));
             })),
             Task::SaveLater(pause) => drop(tokio::spawn(async move {

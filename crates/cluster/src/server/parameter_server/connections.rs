@@ -71,7 +71,8 @@ impl ReplicaConnections {
     pub(crate) fn open(
         &mut self,
         replica: ReplicaId,
-        (caller, follows): (Caller, bool),
+        caller: Caller,
+        follows: bool,
         sender: BatchSender<ToReplica>,
     ) -> u64 {
         self.opened += 1;
@@ -253,7 +254,7 @@ mod tests {
         let (sender, outgoing) = batches();
         let mut connections = ReplicaConnections::new(Wire::Native);
         let caller = Caller { process: 7, connection: 1, ticket: None };
-        assert_eq!(connections.open(REPLICA, (caller, false), sender), 1);
+        assert_eq!(connections.open(REPLICA, caller, false, sender), 1);
         (connections, outgoing)
     }
 
@@ -308,7 +309,7 @@ mod tests {
             }
             let (sender, later) = batches();
             let caller = Caller { process: 7, connection: number, ticket: None };
-            number = connections.open(REPLICA, (caller, false), sender);
+            number = connections.open(REPLICA, caller, false, sender);
             assert_eq!(room.available_permits(), 1, "begun {begun}, closed {closed}");
             assert_eq!(read(&mut first), 0, "it ended");
             first = later;
