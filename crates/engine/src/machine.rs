@@ -1,6 +1,6 @@
 //! The machine itself: one method an event, one effect list for the answers.
 //!
-//! The rules behind the events are in the files beside this one: admission, tokens, shares. Its
+//! The rules behind the events are in the files beside this one: admission, closing, tokens, shares. Its
 //! invariants are in `validate.rs`.
 
 use std::collections::VecDeque;

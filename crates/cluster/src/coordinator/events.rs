@@ -158,6 +158,7 @@ impl Coordinator {
                     let took = accepted.iter().filter_map(|&lane| self.variable_of(lane));
                     Decision::Admit { contribution, key, variables: Some(took.collect()) }
                 }
+                // Stale, or a duplicate: its gradients are dropped.
                 _ => Decision::Discard(contribution),
             });
             let record = &mut self.records[index];
