@@ -16,7 +16,7 @@ mod state;
 
 pub(crate) use connection::describe;
 #[cfg(feature = "test-util")]
-pub(crate) use connection::{Incoming, Sinks, read};
+pub(crate) use connection::{ConnectionEvent, Sinks, read};
 #[cfg(test)]
 pub(crate) use connector::endpoint;
 pub(crate) use connector::{CallError, FRAME, WINDOW};

@@ -43,7 +43,7 @@ use sync_replicas::engine::{
 
 use crate::index::VariableIndex;
 use decisions::Decisions;
-use leaving::Leaving;
+use leaving::LeavingServers;
 use observed::Observations;
 use step_stats::StepStats;
 use times::{DoneWork, Spent};
@@ -79,7 +79,7 @@ pub struct Coordinator {
     /// How many lanes of the open step have closed.
     closed_lanes: usize,
     last_step: Option<i64>,
-    leaving: Leaving,
+    leaving: LeavingServers,
     observations: Observations,
     /// Failures at one batch, if it then goes to another replica.
     failure_counts: FailureCounts,
@@ -147,7 +147,7 @@ impl Coordinator {
             updating: vec![0; variables.max(1)],
             closed_lanes: 0,
             last_step: settings.last_step,
-            leaving: Leaving::default(),
+            leaving: LeavingServers::default(),
             observations: Observations::new(settings.observed),
             failure_counts: FailureCounts::default(),
             nan_guard: settings.nan_guard,
@@ -196,7 +196,7 @@ impl Coordinator {
         self.working.clear();
         self.decisions.forget();
         self.step_stats.forget_round();
-        self.leaving = Leaving::default();
+        self.leaving = LeavingServers::default();
         self.not_finite = false;
         self.updating.fill(0);
         self.closed_lanes = 0;

@@ -7,10 +7,10 @@
 mod commands;
 mod error;
 mod filling;
+mod number_format;
 mod staging;
 mod state;
 mod update;
-mod wire;
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -32,9 +32,9 @@ use crate::placement::Part;
 
 pub use self::commands::{Announced, Applied, BeginError};
 pub use self::error::{CommitError, ShardError, StageError, StateError};
+pub use self::number_format::NumberFormat;
 pub use self::staging::Open;
 pub use self::state::{ShardState, gather, scatter, state_layout};
-pub use self::wire::Wire;
 
 /// How many arrays of a part are kept for the next values: readers send the step before meanwhile.
 const SPARES: usize = 2;
@@ -66,7 +66,7 @@ pub struct Shard<T: Scalar> {
 #[derive(Clone, Debug)]
 pub struct ShardSettings {
     /// The element type of gradients on the wire.
-    pub wire: Wire,
+    pub wire: NumberFormat,
     /// What divides a sparse gradient's rows.
     pub sparse_mean: SparseMean,
     /// How equal rows of sparse gradients are merged.
@@ -123,7 +123,7 @@ impl Default for ShardSettings {
     /// The defaults of a trainer in one process.
     fn default() -> Self {
         Self {
-            wire: Wire::Native,
+            wire: NumberFormat::Native,
             sparse_mean: SparseMean::PerRow,
             sparse_merge: SparseMerge::Canonical,
             ordered: false,
@@ -211,7 +211,7 @@ impl<T: Scalar> Shard<T> {
         settings: ShardSettings,
     ) -> Result<Self, ShardError> {
         if !settings.wire.fits::<T>() {
-            return Err(ShardError::Wire { got: size_of::<T>() });
+            return Err(ShardError::NumberFormat { got: size_of::<T>() });
         }
         let arrays = sections.partition_point(|section| section.keys.is_none());
         let (parts, shares) = sections.split_at(arrays);

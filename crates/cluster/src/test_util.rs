@@ -34,7 +34,7 @@ use crate::placement::Placement;
 use crate::security::{Signer, wall_clock};
 use crate::server::offline::framed;
 use crate::server::{Server, ServerSettings};
-use crate::shard::{Shard, ShardSettings, Wire};
+use crate::shard::{NumberFormat, Shard, ShardSettings};
 
 /// Who hears whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,7 +201,7 @@ fn server_by(
         agreement: agreement(),
         values_from_chief,
         config: settings.check().expect("good settings"),
-        wire: Wire::Native,
+        wire: NumberFormat::Native,
         reach: nowhere(servers),
         duties: ServerDuties {
             checkpoints,

@@ -10,14 +10,14 @@ use super::{ClusterError, ProcessHandle, StatusHandle};
 use crate::client::{Connector, Resolve};
 use crate::security::{Guard, SharedKey, Signer, TlsSettings, check_bind, wall_clock};
 use crate::server::{Listener, TransportSettings};
-use crate::shard::Wire;
+use crate::shard::NumberFormat;
 use crate::spec::Node;
 
 /// This process in its cluster.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     pub(super) place: Node,
-    pub(super) wire: Wire,
+    pub(super) wire: NumberFormat,
     pub(super) reconnect_timeout: Duration,
     pub(super) staging: Option<usize>,
     pub(super) largest_contribution: Option<usize>,
@@ -53,7 +53,7 @@ impl Cluster {
     pub fn new(place: Node) -> Self {
         Self {
             place,
-            wire: Wire::Native,
+            wire: NumberFormat::Native,
             reconnect_timeout: Duration::from_secs(60),
             staging: None,
             largest_contribution: None,
@@ -80,7 +80,7 @@ impl Cluster {
 
     /// How numbers travel; must be the same everywhere.
     #[must_use]
-    pub fn wire(mut self, wire: Wire) -> Self {
+    pub fn wire(mut self, wire: NumberFormat) -> Self {
         self.wire = wire;
         self
     }

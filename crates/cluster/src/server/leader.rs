@@ -2,7 +2,7 @@
 //!
 //! Plain state under one lock, `SharedLeader`'s, which is held while orders go out, so that every
 //! server gets them in one order. Messages are handed over without waiting; what takes time is left
-//! as a [`Task`]. Lock order: the leader's, the shard's, the connections'.
+//! as a [`Job`]. Lock order: the leader's, the shard's, the connections'.
 
 mod checkpoints;
 pub(super) mod ending;
@@ -38,8 +38,8 @@ use crate::wire::{self, Recorded};
 use history::History;
 use initial_values::InitialValues;
 use saving::Saving;
-use server_handle::{Reply, ServerHandle};
-use shared::Task;
+use server_handle::{OrderReply, ServerHandle};
+use shared::Job;
 
 /// What carries the coordinator's decisions out, in parameter server 0.
 pub(super) struct Leader<T: Scalar> {
@@ -65,7 +65,7 @@ pub(super) struct Leader<T: Scalar> {
     pub(super) refusals: BTreeMap<ServerIndex, String>,
     /// Where the servers have no program of their own.
     pub(super) initial_values: Option<InitialValues<T>>,
-    tasks: Vec<Task<T>>,
+    jobs: Vec<Job<T>>,
 }
 
 /// How far the shared state is (P-9).
@@ -109,7 +109,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             initial_values: settings
                 .values_from_chief
                 .then(|| InitialValues::new(Arc::clone(&settings.placement))),
-            tasks: Vec::new(),
+            jobs: Vec::new(),
             settings,
         }
     }
@@ -218,12 +218,12 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         let servers = Arc::clone(&self.servers);
         for server in servers.iter().skip(1).chain(servers.first()) {
             match server.carry_out(command) {
-                Reply::Now(Ok(Some(it))) => {
+                OrderReply::Now(Ok(Some(it))) => {
                     self.note_update(ServerIndex::LEADER, it.took);
                     self.coordinator().applied(it.variable);
                 }
-                Reply::Now(Err(error)) => self.fail(error),
-                Reply::Now(Ok(None)) | Reply::Later(_) => {}
+                OrderReply::Now(Err(error)) => self.fail(error),
+                OrderReply::Now(Ok(None)) | OrderReply::Later(_) => {}
             }
         }
     }

@@ -13,7 +13,7 @@ use super::bad_message::BadMessage;
 use super::handshake;
 use super::leader::shared::SharedLeader;
 use super::parameter_server::intake::{BEAT, Intake};
-use super::parameter_server::{ParameterServer, Wanted};
+use super::parameter_server::{ParameterServer, WantedSnapshot};
 use super::process::Server;
 use crate::batches::{BatchSender, Batches, batches};
 use crate::coordinator::{Refusal, Ticket};
@@ -251,7 +251,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
         let after = (Generation::new(pull.generation), GlobalStep::new(pull.after));
         let room = self.own.connections().room(self.replica, self.connection);
         if let Some(place) = self.place_in(room).await {
-            self.own.pull(self.replica, Wanted { after, full: pull.full, place });
+            self.own.pull(self.replica, WantedSnapshot { after, full: pull.full, place });
         }
     }
 

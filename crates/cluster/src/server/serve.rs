@@ -18,7 +18,7 @@ use super::leader::Leader;
 use super::leader::recovery::Recovery;
 use super::leader::server_handle::ServerHandle;
 use super::link::leader_side::LinkKeeper;
-use super::process::{Role, Server};
+use super::process::{Commander, Server};
 use super::serve_error::ServeError;
 use super::transport::{self, Calls, Services, TransportSettings, door, secured};
 use crate::index::ServerIndex;
@@ -162,7 +162,7 @@ where
     let services = Services { health: HealthServer::new(health), calls };
     let TransportSettings { guard, tls } = settings;
     let admission = AdmissionLayer::new(guard, wall_clock);
-    let incoming = secured::secure(door::open(incoming, most, admission.refusals()), tls);
+    let incoming = secured::secure(door::open(incoming, most, admission.denials()), tls);
     let served = transport::serve(services, incoming, admission, ending);
     // A connection whose other end vanished while it was made never closes by itself.
     let closed = async {
@@ -184,9 +184,9 @@ where
 async fn over<T: Scalar + bytemuck::Pod>(server: Arc<Server<T>>, reporter: HealthReporter) {
     let mut over = server.own.over.subscribe();
     let alone = async {
-        match &server.role {
-            Role::Leader(leader) => leader.gave_up.notified().await,
-            Role::Follower(follower) => follower.abandoned().await,
+        match &server.commander {
+            Commander::Leader(leader) => leader.gave_up.notified().await,
+            Commander::Follower(follower) => follower.abandoned().await,
         }
     };
     tokio::select! {

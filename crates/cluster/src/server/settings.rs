@@ -14,7 +14,7 @@ use crate::coordinator::{Coordinator, CoordinatorSettings, batch_size};
 use crate::index::ServerIndex;
 use crate::placement::Placement;
 use crate::security::Guard;
-use crate::shard::Wire;
+use crate::shard::NumberFormat;
 
 /// What a parameter server must know, and number 0 for its leader.
 pub struct ServerSettings {
@@ -35,7 +35,7 @@ pub struct ServerSettings {
     /// How many variables there are.
     pub variables: usize,
     /// How numbers travel.
-    pub wire: Wire,
+    pub wire: NumberFormat,
     /// How the leader reaches the others.
     pub reach: Connector,
     /// When to end, and where checkpoints go and how often.

@@ -14,14 +14,14 @@ use sync_replicas::{Gradient, ReplicaId, Scalar};
 
 use super::error::StageError;
 use super::filling::Filling;
-use super::wire::Wire;
+use super::number_format::NumberFormat;
 use super::{Contribution, Section};
 use crate::placement::Part;
 
 /// All contributions that are neither admitted nor discarded.
 #[derive(Debug)]
 pub(super) struct Staging<T: Scalar> {
-    wire: Wire,
+    wire: NumberFormat,
     /// The most bytes of one contribution.
     largest: usize,
     /// By replica, then by (incarnation, sequence), so that later ones come last.
@@ -40,7 +40,7 @@ pub(super) struct Staging<T: Scalar> {
 pub struct Open<T> {
     contribution: Contribution,
     parts: Arc<[Part]>,
-    wire: Wire,
+    wire: NumberFormat,
     /// `None` once the shard no longer has it.
     staged: Arc<Mutex<Option<Staged<T>>>>,
 }
@@ -95,7 +95,7 @@ impl<T: Scalar> Open<T> {
 }
 
 impl<T: Scalar> Staging<T> {
-    pub(super) fn new(wire: Wire, largest: usize, parts: usize) -> Self {
+    pub(super) fn new(wire: NumberFormat, largest: usize, parts: usize) -> Self {
         let pools = (0..parts).map(|_| BufferPool::new(usize::MAX)).collect();
         Self { wire, largest, staged: BTreeMap::new(), decided: BTreeMap::new(), pools }
     }
@@ -242,7 +242,7 @@ impl<T: Scalar> Staged<T> {
         section: usize,
         bytes: &[u8],
         parts: &[Part],
-        wire: Wire,
+        wire: NumberFormat,
     ) -> Result<bool, StageError> {
         let sections = self.sections.len();
         let Some(filling) = self.sections.get_mut(section) else {

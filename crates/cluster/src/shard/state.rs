@@ -1,7 +1,7 @@
 //! A shard's state as named tensors and numbers, and the conversions between those of all shards
 //! and the state of a whole run.
 //!
-//! Knows no file and no message. Invariant: gathering what was scattered gives every bit back,
+//! Knows no file and no message. Invariant: tensors what was scattered gives every bit back,
 //! however many shards there are, so that a checkpoint fits any number of them.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -213,19 +213,18 @@ pub fn gather<T: Scalar>(
         .iter()
         .map(|state| state.tensors.iter().map(|(name, it)| (&**name, &**it)).collect())
         .collect();
-    let gathering = Gathering { placement, found };
+    let tensors = ShardTensors { placement, found };
     let mut variables = Variables::new();
     for (index, (name, _)) in placement.variables().iter().enumerate() {
-        let array =
-            gathering.join(VariableIndex::new(index), |part| format!("{VARIABLE}{part}"))?;
+        let array = tensors.join(VariableIndex::new(index), |part| format!("{VARIABLE}{part}"))?;
         variables = variables.with(name, array).or_else(|error| misfit(error.to_string()))?;
     }
     let mut optimizer_state: StateMap<'static, T> =
         first.map(OPTIMIZER).into_iter().filter_map(number).collect();
-    gathering.tensors(OPTIMIZER, &mut optimizer_state)?;
+    tensors.tensors(OPTIMIZER, &mut optimizer_state)?;
     let averages = first.averages.then(|| {
         let mut averages = StateMap::new();
-        gathering.tensors(AVERAGE, &mut averages).map(|()| averages)
+        tensors.tensors(AVERAGE, &mut averages).map(|()| averages)
     });
     let averages = averages.transpose()?;
     let (global_step, generation) = (first.global_step, first.generation);
@@ -255,12 +254,12 @@ fn number<'a, T: Scalar>(
 }
 
 /// The tensors of all shards by name.
-struct Gathering<'a, T> {
+struct ShardTensors<'a, T> {
     placement: &'a Placement,
     found: Vec<BTreeMap<&'a str, &'a ArrayD<T>>>,
 }
 
-impl<T: Scalar> Gathering<'_, T> {
+impl<T: Scalar> ShardTensors<'_, T> {
     /// One variable's tensor from those of its parts, which have these names.
     fn join(
         &self,

@@ -24,13 +24,13 @@ use crate::spec::Role;
 /// while servers are out of reach.
 pub struct ClusterReplica<T: Scalar + bytemuck::Pod> {
     id: ReplicaId,
-    pub(super) place: Arc<Place<T>>,
+    pub(super) place: Arc<SharedWorker<T>>,
     /// There until it is dropped.
     runtime: Option<Runtime>,
 }
 
 /// What a replica and its step share.
-pub(super) struct Place<T: Scalar + bytemuck::Pod> {
+pub(super) struct SharedWorker<T: Scalar + bytemuck::Pod> {
     /// There until the replica ends; locked while a caller waits with it.
     worker: Mutex<Option<Worker<T>>>,
     handle: Handle,
@@ -99,7 +99,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         };
         let (id, abandoned) = (worker.replica, worker.abandoned.clone());
         let (worker, handle) = (Mutex::new(Some(worker)), runtime.handle().clone());
-        let place = Arc::new(Place { worker, handle, abandoned });
+        let place = Arc::new(SharedWorker { worker, handle, abandoned });
         Ok(ClusterReplica { id, place, runtime: Some(runtime) })
     }
 }
@@ -110,7 +110,7 @@ impl<T: Scalar + bytemuck::Pod> fmt::Debug for ClusterReplica<T> {
     }
 }
 
-impl<T: Scalar + bytemuck::Pod> Place<T> {
+impl<T: Scalar + bytemuck::Pod> SharedWorker<T> {
     /// Tasks begun meanwhile run in the replica's runtime.
     pub(super) fn enter(&self) -> EnterGuard<'_> {
         self.handle.enter()

@@ -13,7 +13,7 @@ use sync_replicas::{Computed, Gradient, Keys, Scalar};
 use tokio::time::Instant;
 
 use super::super::ClusterError;
-use super::handle::Place;
+use super::handle::SharedWorker;
 use super::{Worker, end_of, leave_requested, over};
 use crate::client::{PushError, Pushed};
 
@@ -25,7 +25,7 @@ use crate::client::{PushError, Pushed};
 ///
 /// [`ClusterStep::begin_push`]: super::ClusterStep::begin_push
 pub struct ClusterPush<T: Scalar + bytemuck::Pod> {
-    place: Arc<Place<T>>,
+    place: Arc<SharedWorker<T>>,
     /// The number of its step.
     serial: u64,
 }
@@ -38,7 +38,7 @@ impl<T: Scalar + bytemuck::Pod> fmt::Debug for ClusterPush<T> {
 
 impl<T: Scalar + bytemuck::Pod> ClusterPush<T> {
     /// The step that a worker has begun to push.
-    pub(super) fn of(place: &Arc<Place<T>>, serial: u64) -> Self {
+    pub(super) fn of(place: &Arc<SharedWorker<T>>, serial: u64) -> Self {
         Self { place: Arc::clone(place), serial }
     }
 

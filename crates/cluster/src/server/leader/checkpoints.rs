@@ -7,7 +7,7 @@ use sync_replicas::{GlobalStep, Scalar};
 
 use super::Leader;
 use super::saving::{Gathering, NotSaved};
-use super::shared::Task;
+use super::shared::Job;
 use crate::index::ServerIndex;
 use crate::proto::SaveFailed;
 use crate::proto::to_replica::Message;
@@ -39,7 +39,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         }
         let tables = !self.settings.placement.tables().is_empty();
         let own = self.saving.begin(&self.servers, &self.coordinator, self.now(), tables);
-        self.tasks.extend(own.map(|(aside, rows)| Task::WriteRows(aside, rows)));
+        self.jobs.extend(own.map(|(aside, rows)| Job::WriteRows(aside, rows)));
         self.write_if_gathered();
     }
 
@@ -55,7 +55,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
     }
 
     fn write_if_gathered(&mut self) {
-        self.tasks.extend(self.saving.take_gathered().map(Task::Write));
+        self.jobs.extend(self.saving.take_gathered().map(Job::Write));
     }
 
     /// Another server has sent its state, in answer to this order.
@@ -92,7 +92,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
                 if !again && self.ending.is_some() {
                     let pause =
                         self.saving.try_later(error, self.now(), self.settings.reconnect_timeout);
-                    self.tasks.extend(pause.map(Task::SaveLater));
+                    self.jobs.extend(pause.map(Job::SaveLater));
                     later = pause.is_some();
                 }
                 if let Some(ending) = self.ending.as_mut().filter(|_| !again && !later) {

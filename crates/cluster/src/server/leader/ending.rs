@@ -11,7 +11,7 @@ use sync_replicas::driver::describe;
 use sync_replicas::engine::StopReason;
 use sync_replicas::{GlobalStep, ReplicaId, Scalar, checkpoint};
 
-use super::{Leader, Phase, Task};
+use super::{Job, Leader, Phase};
 use crate::coordinator::{Farewell, Saves};
 use crate::index::ServerIndex;
 use crate::proto::Ended;
@@ -54,7 +54,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
     pub(crate) fn was_replaced(&mut self, reason: String) {
         tracing::error!(reason, "this coordinator was replaced");
         self.replaced.get_or_insert(reason);
-        self.tasks.push(Task::GiveUp);
+        self.jobs.push(Job::GiveUp);
     }
 
     /// Another server does not accept this coordinator, in these words, or no longer says so.
