@@ -31,9 +31,10 @@ impl Committed {
         let settings = Settings { total_num_replicas: Some(count), ..Settings::new(count) };
         let config = settings.check().expect("good settings");
         let settings = CoordinatorSettings {
+            shards: SERVERS,
             secret: SECRET,
             batch: batch_size(count, usize::MAX),
-            ..CoordinatorSettings::new(config, 1, SERVERS)
+            ..CoordinatorSettings::new(config)
         };
         let mut coordinator = Coordinator::new(settings, Generation::new(1));
         coordinator.start().expect("the tokens are enough");

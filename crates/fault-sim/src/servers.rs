@@ -302,10 +302,12 @@ impl Servers {
 impl Leader {
     fn start(life: u64, mix: &Mix) -> Self {
         let settings = CoordinatorSettings {
+            variables: mix.variables,
+            shards: mix.servers,
             secret: life,
             batch: mix.batch,
             observed: true,
-            ..CoordinatorSettings::new(mix.config.clone(), mix.variables, mix.servers)
+            ..CoordinatorSettings::new(mix.config.clone())
         };
         let coordinator = Coordinator::new(settings, Generation::default());
         Self {

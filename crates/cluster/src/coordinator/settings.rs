@@ -24,10 +24,10 @@ pub struct CoordinatorSettings {
 }
 
 impl CoordinatorSettings {
-    /// Of a training without an end, whose decisions leave one by one.
+    /// Of one variable on one shard, without an end, and with decisions that leave one by one.
     #[must_use]
-    pub const fn new(config: Config, variables: usize, shards: usize) -> Self {
-        let (secret, batch, last_step) = (0, 1, None);
+    pub const fn new(config: Config) -> Self {
+        let (variables, shards, secret, batch, last_step) = (1, 1, 0, 1, None);
         let (nan_guard, observed) = (false, false);
         Self { config, variables, shards, secret, batch, last_step, nan_guard, observed }
     }

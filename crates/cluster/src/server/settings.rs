@@ -77,10 +77,15 @@ impl ServerSettings {
     /// The coordinator of such a training, whose shards make receipts with this secret.
     pub(super) fn coordinator(&self, secret: u64) -> Coordinator {
         let ServerDuties { last_step, nan_guard, .. } = self.duties;
-        let (config, shards) = (self.config.clone(), self.placement.shards());
-        let settings = CoordinatorSettings::new(config, self.variables, shards);
-        let batch = self.batch();
-        let settings = CoordinatorSettings { secret, batch, last_step, nan_guard, ..settings };
+        let settings = CoordinatorSettings {
+            variables: self.variables,
+            shards: self.placement.shards(),
+            secret,
+            batch: self.batch(),
+            last_step,
+            nan_guard,
+            ..CoordinatorSettings::new(self.config.clone())
+        };
         Coordinator::new(settings, Generation::default())
     }
 }

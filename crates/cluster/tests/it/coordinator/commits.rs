@@ -164,7 +164,8 @@ fn commit_of(
 fn a_stale_commit_fixes_no_variable() {
     let settings = Settings { total_num_replicas: Some(2), ..Settings::new(1) };
     let config = Settings { admission: Admission::PerVariable, ..settings }.check();
-    let settings = CoordinatorSettings::new(config.expect("it is valid"), 2, 1);
+    let settings = CoordinatorSettings::new(config.expect("it is valid"));
+    let settings = CoordinatorSettings { variables: 2, ..settings };
     let mut coordinator = Coordinator::new(settings, Generation::new(1));
     coordinator.start().expect("it starts");
     let [first, second] = [0, 1].map(|replica| {

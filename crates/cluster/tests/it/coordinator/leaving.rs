@@ -75,7 +75,7 @@ fn servers_leave_once_they_are_saved() {
     #[track_caller]
     fn check(name: &str, events: &[Event]) {
         let config = Settings::new(1).check().expect("it is valid");
-        let settings = CoordinatorSettings::new(config, 1, 3);
+        let settings = CoordinatorSettings { shards: 3, ..CoordinatorSettings::new(config) };
         let mut coordinator = Coordinator::new(settings, Generation::default());
         for event in events {
             let (updates, on_disk, possible, under_way) = match *event {

@@ -59,8 +59,8 @@ impl Rig {
     pub(super) fn of(settings: Settings, shards: usize) -> Self {
         let config = Settings { lease: Some(Duration::from_secs(5)), ..settings };
         let config = config.check().expect("good settings");
-        let settings = CoordinatorSettings::new(config, 1, shards);
-        let settings = CoordinatorSettings { secret: SECRET, ..settings };
+        let settings =
+            CoordinatorSettings { shards, secret: SECRET, ..CoordinatorSettings::new(config) };
         let coordinator = started(&settings);
         let (now, held, receipts) = (Duration::ZERO, BTreeSet::new(), HashMap::new());
         let (connected, tickets) = (HashMap::new(), HashMap::new());

@@ -123,10 +123,11 @@ impl World {
         };
         let (config, generation) = (settings.check().expect("good settings"), Generation::new(1));
         let settings = CoordinatorSettings {
+            shards: SERVERS,
             secret: SECRET,
             batch: 1 + seed as usize % 4,
             last_step: Some(LAST),
-            ..CoordinatorSettings::new(config, 1, SERVERS)
+            ..CoordinatorSettings::new(config)
         };
         let mut coordinator = Coordinator::new(settings, generation);
         coordinator.start().expect("it starts");
