@@ -1,4 +1,5 @@
-//! Memory: the machine's, this process's, and how the system's allocator treats buffers that come and go.
+//! Memory: the machine's, this process's, and how the system's allocator treats buffers that come
+//! and go.
 
 /// Once it has freed a block, Linux's allocator keeps later freed memory, up to twice as much,
 /// instead of giving back pages that the next message faults in again. Its largest such size is 32
