@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use cluster::driver::coordinator::{
-    Answer, Commit, Contribution, Coordinator, Ticket, Times, batch_size, receipt,
+    Answer, Commit, Contribution, Coordinator, CoordinatorSettings, Ticket, Times, batch_size,
+    receipt,
 };
 use cluster::driver::index::{ServerIndex, VariableIndex};
 use cluster::driver::place::Caller;
+use sync_replicas::ReplicaId;
 use sync_replicas::driver::{Generation, LocalStep};
 use sync_replicas::engine::Settings;
-use sync_replicas::{GlobalStep, ReplicaId};
 
 use crate::Work;
 
@@ -29,10 +30,13 @@ impl Committed {
         let count = replicas as usize;
         let settings = Settings { total_num_replicas: Some(count), ..Settings::new(count) };
         let config = settings.check().expect("good settings");
-        let (step, generation) = (GlobalStep::default(), Generation::new(1));
-        let mut coordinator = Coordinator::new(config, 1, SERVERS, step, generation);
-        coordinator.set_secret(SECRET);
-        coordinator.set_batch(batch_size(count, usize::MAX));
+        let settings = CoordinatorSettings {
+            shards: SERVERS,
+            secret: SECRET,
+            batch: batch_size(count, usize::MAX),
+            ..CoordinatorSettings::new(config)
+        };
+        let mut coordinator = Coordinator::new(settings, Generation::new(1));
         coordinator.start().expect("the tokens are enough");
         let caller = Caller { process: 1, connection: 1, ticket: None };
         let join = |id| coordinator.hello(ReplicaId::new(id), &caller).expect("it is free");

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cluster::Wire;
+use cluster::NumberFormat;
 use optim::Schedule;
 use serde_json::{Value, json};
 use sync_replicas::options::{StepTimeout, SummationOrder};
@@ -21,7 +21,7 @@ use crate::settings::Settings;
 
 /// The options of a cluster, beside those of training.
 pub(crate) struct ClusterOptions<'a> {
-    pub(crate) wire: Wire,
+    pub(crate) wire: NumberFormat,
     pub(crate) patience: Duration,
     pub(crate) metrics_port: Option<u16>,
     pub(crate) security: &'a SecurityArgs,

@@ -16,11 +16,11 @@ mod state;
 
 pub(crate) use connection::describe;
 #[cfg(feature = "test-util")]
-pub(crate) use connection::{Incoming, Sinks, read};
+pub(crate) use connection::{ConnectionEvent, Sinks, read};
 #[cfg(test)]
 pub(crate) use connector::endpoint;
 pub(crate) use connector::{CallError, FRAME, WINDOW};
-pub use connector::{Connector, Dial, DialFuture, Resolve, ResolveFuture};
+pub use connector::{Connector, Dial, DialError, DialFuture, Resolve, ResolveFuture};
 pub use protocol::{Departure, PushError, WaitError};
 pub use replica::{LookupError, Pushed, ReplicaClient, ReplicaSettings, WorkTimes};
 #[cfg(feature = "test-util")]

@@ -11,6 +11,7 @@ mod events;
 mod leaving;
 mod observed;
 mod receipts;
+mod settings;
 mod settle;
 mod status;
 mod step_stats;
@@ -24,6 +25,7 @@ pub use decisions::{Decision, batch_size};
 pub use leaving::{Farewell, Saves};
 pub use observed::Observed;
 pub use receipts::receipt;
+pub use settings::CoordinatorSettings;
 pub use step_stats::StepMade;
 pub use sync_replicas::status::{ReplicaStatus, Status};
 pub use sync_replicas::store::Totals;
@@ -36,12 +38,12 @@ use sync_replicas::GlobalStep;
 use sync_replicas::checkpoint::Tested;
 use sync_replicas::driver::{Generation, Incarnation};
 use sync_replicas::engine::{
-    Admission, Config, Effect, Engine, FailureCounts, Grant, Positions, StartError, StopReason,
+    Admission, Effect, Engine, FailureCounts, Grant, Positions, StartError, StopReason,
 };
 
 use crate::index::VariableIndex;
 use decisions::Decisions;
-use leaving::Leaving;
+use leaving::LeavingServers;
 use observed::Observations;
 use step_stats::StepStats;
 use times::{DoneWork, Spent};
@@ -77,7 +79,7 @@ pub struct Coordinator {
     /// How many lanes of the open step have closed.
     closed_lanes: usize,
     last_step: Option<i64>,
-    leaving: Leaving,
+    leaving: LeavingServers,
     observations: Observations,
     /// Failures at one batch, if it then goes to another replica.
     failure_counts: FailureCounts,
@@ -124,18 +126,12 @@ impl ReplicaRecord {
 }
 
 impl Coordinator {
-    /// At `global_step`, in a generation that no earlier life had.
+    /// At step 0, in a generation that no earlier life had.
     #[must_use]
-    pub fn new(
-        config: Config,
-        variables: usize,
-        shards: usize,
-        global_step: GlobalStep,
-        generation: Generation,
-    ) -> Self {
-        let replicas = config.total_num_replicas();
+    pub fn new(settings: CoordinatorSettings, generation: Generation) -> Self {
+        let (replicas, variables) = (settings.config.total_num_replicas(), settings.variables);
         Self {
-            engine: Engine::new(config, variables, global_step, generation),
+            engine: Engine::new(settings.config, variables, GlobalStep::default(), generation),
             now: Duration::ZERO,
             effects: Vec::new(),
             actions: Actions::default(),
@@ -145,33 +141,18 @@ impl Coordinator {
             step_stats: StepStats::default(),
             pattern: None,
             variables,
-            shards,
-            secret: 0,
-            decisions: Decisions::default(),
+            shards: settings.shards,
+            secret: settings.secret,
+            decisions: Decisions::new(settings.batch),
             updating: vec![0; variables.max(1)],
             closed_lanes: 0,
-            last_step: None,
-            leaving: Leaving::default(),
-            observations: Observations::default(),
+            last_step: settings.last_step,
+            leaving: LeavingServers::default(),
+            observations: Observations::new(settings.observed),
             failure_counts: FailureCounts::default(),
-            nan_guard: false,
+            nan_guard: settings.nan_guard,
             not_finite: false,
         }
-    }
-
-    /// The secret that shards make their receipts with; see [`receipt`].
-    pub fn set_secret(&mut self, secret: u64) {
-        self.secret = secret;
-    }
-
-    /// Ends training exactly after this update.
-    pub fn set_last_step(&mut self, step: i64) {
-        self.last_step = Some(step);
-    }
-
-    /// Ends training when the mean loss of a step is NaN or infinite; the step is not made.
-    pub fn set_nan_guard(&mut self, guard: bool) {
-        self.nan_guard = guard;
     }
 
     /// Sets the time for the calls that follow.
@@ -215,7 +196,7 @@ impl Coordinator {
         self.working.clear();
         self.decisions.forget();
         self.step_stats.forget_round();
-        self.leaving = Leaving::default();
+        self.leaving = LeavingServers::default();
         self.not_finite = false;
         self.updating.fill(0);
         self.closed_lanes = 0;

@@ -19,14 +19,14 @@ use sync_replicas::{Scalar, Table, TableError, Variables};
 
 use crate::placement::Placement;
 use crate::proto::Item;
-use crate::shard::Wire;
+use crate::shard::NumberFormat;
 
 /// Everything about a training that all its processes share (P-26).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Definition {
     /// That of the variables: `f32` or `f64`.
     pub(crate) number_type: String,
-    pub(crate) wire: Wire,
+    pub(crate) wire: NumberFormat,
     pub(crate) parameter_servers: usize,
     pub(crate) optimizer: Formula,
     pub(crate) moving_average: Option<f64>,
@@ -84,7 +84,7 @@ pub enum DefinitionError {
     NumberType(String),
     /// A wire that does not fit the number type.
     #[error("bf16 on the wire is for variables of f32; these are of {0}")]
-    Wire(String),
+    NumberFormat(String),
     /// Nothing to train.
     #[error("the program has no variables")]
     NoVariables,
@@ -127,7 +127,7 @@ impl Definition {
     pub(crate) fn of<T: Scalar, O: Optimizer<T>>(
         parts: &Parts<O>,
         placement: &Placement,
-        wire: Wire,
+        wire: NumberFormat,
     ) -> Self {
         let own = || Formula::Own(format!("{:?}", parts.optimizer));
         let total_num_replicas = Some(parts.config.total_num_replicas());
@@ -209,7 +209,7 @@ impl Definition {
             optim::check_table::<T>(formula, table.name()).map_err(TableSetupError::from)?;
         }
         if !self.wire.fits::<T>() {
-            return Err(DefinitionError::Wire(self.number_type.clone()));
+            return Err(DefinitionError::NumberFormat(self.number_type.clone()));
         }
         let slots = Optimizer::<T>::slots(formula).len();
         let needed = self.memory(size_of::<T>(), slots, limits);
@@ -284,7 +284,7 @@ mod tests {
             .and_then(|it| it.with("a/b", Array1::from_elem(5, T::of(0.1))))
             .expect("names of their own");
         let placement = placement::<T, _, _>(&shapes(&variables), parts.sparse_merge, 2);
-        Definition::of::<T, O>(&parts, &placement, Wire::Native)
+        Definition::of::<T, O>(&parts, &placement, NumberFormat::Native)
     }
 
     /// A server made from a definition agrees with the program that it came from (P-26).
@@ -364,7 +364,7 @@ mod tests {
         check(
             |it, _| {
                 it.number_type = "f64".to_owned();
-                it.wire = Wire::Bf16;
+                it.wire = NumberFormat::Bf16;
             },
             "bf16",
         );

@@ -54,7 +54,7 @@
 //! | a parameter server without a program | [`Cluster::serve`] |
 //! | servers that move, as those of an engine do | [`Cluster::resolve_with`] |
 //! | which callers may come in | [`Cluster::key`], [`Cluster::tls`], [`security`] |
-//! | half the bytes on the network | [`Cluster::wire`] with [`Wire::Bf16`] |
+//! | half the bytes on the network | [`Cluster::wire`] with [`NumberFormat::Bf16`] |
 //! | an end, or a checkpoint, from elsewhere | [`Cluster::process_handle`]; [`stop`], [`save`] |
 //! | its status, and what has happened | [`status`], [`record()`], [`Cluster::status_handle`] |
 //! | what to tell a scheduler | [`ClusterError::exit`], [`exit::Exit`] |
@@ -75,6 +75,7 @@ pub mod driver;
 pub mod exit;
 mod front;
 mod index;
+mod memory;
 mod place;
 mod placement;
 mod proto;
@@ -101,7 +102,7 @@ pub use front::{
     StatusError, StatusHandle, record, save, status, stop,
 };
 pub use server::{ServeError, ServerPresence, ServerStatus, Usage};
-pub use shard::Wire;
+pub use shard::NumberFormat;
 pub use wire::Recorded;
 
 /// Keeps the programs of the crate's and the project's pages compiling, and running where they can.

@@ -7,8 +7,9 @@ mod cut;
 
 use std::ops::Range;
 
-use crate::index::VariableIndex;
 use sync_replicas::Table;
+
+use crate::index::VariableIndex;
 
 pub(crate) use self::cut::check_indices;
 pub use self::cut::{cut_dense, cut_sparse};
@@ -29,8 +30,8 @@ pub use self::cut::{cut_dense, cut_sparse};
 pub struct Placement {
     variables: Vec<(String, Vec<usize>)>,
     shards: Vec<Vec<Part>>,
-    /// For each variable its parts as (shard, position there), in the order of their rows.
-    places: Vec<Vec<(usize, usize)>>,
+    /// For each variable where its parts are, in the order of their rows.
+    places: Vec<Vec<PartPlace>>,
     /// Every shard has a share of each.
     tables: Vec<Table>,
 }
@@ -53,21 +54,31 @@ pub struct Part {
     pub keys: Option<KeyShare>,
 }
 
+/// Where a part is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PartPlace {
+    /// The shard that holds it.
+    pub shard: usize,
+    /// Its position among the shard's parts.
+    pub position: usize,
+}
+
 /// The keys of a table that one shard owns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeyShare {
     /// The table.
     pub table: Table,
-    /// The shard, and among how many.
-    pub shard: (usize, usize),
+    /// The shard.
+    pub shard: usize,
+    /// How many shards there are.
+    pub shards: usize,
 }
 
 impl KeyShare {
     /// Whether a key is one of them.
     #[must_use]
     pub fn has(&self, key: i64) -> bool {
-        let (shard, shards) = self.shard;
-        self.table.owner(key, shards) == shard
+        self.table.owner(key, self.shards) == self.shard
     }
 }
 
@@ -143,7 +154,7 @@ impl Placement {
         for (shard, parts) in placed.iter_mut().enumerate() {
             parts.sort_by_key(|part| (part.variable, part.rows.start));
             for (position, part) in parts.iter().enumerate() {
-                places[part.variable.get()].push((part.rows.start, (shard, position)));
+                places[part.variable.get()].push((part.rows.start, PartPlace { shard, position }));
             }
         }
         let places = places.into_iter().map(|mut of: Vec<_>| {
@@ -177,7 +188,7 @@ impl Placement {
             whole: shards == 1,
             rows: 0..0,
             shape: vec![0, table.width()],
-            keys: Some(KeyShare { table: table.clone(), shard: (shard, shards) }),
+            keys: Some(KeyShare { table: table.clone(), shard, shards }),
         });
         self.parts(shard).iter().cloned().chain(tables).collect()
     }
@@ -200,9 +211,9 @@ impl Placement {
         &self.variables
     }
 
-    /// Where the parts of a variable are, as (shard, position among its parts), by ascending rows.
+    /// Where the parts of a variable are, by ascending rows.
     #[must_use]
-    pub fn places(&self, variable: VariableIndex) -> &[(usize, usize)] {
+    pub fn places(&self, variable: VariableIndex) -> &[PartPlace] {
         self.places.get(variable.get()).map_or(&[], Vec::as_slice)
     }
 }

@@ -5,12 +5,12 @@
 //! proof.
 
 mod bind;
-mod caller;
+mod denial_log;
 mod guard;
 mod header;
 mod key;
 mod layer;
-mod refusal_log;
+mod peer;
 mod secret;
 mod server_tls;
 #[cfg(test)]
@@ -18,11 +18,11 @@ mod tests;
 mod tls;
 
 pub use bind::{BindError, check_bind};
-pub(crate) use caller::{Caller, Standing};
-pub use guard::{Guard, Refusal, RefusalCounts};
+pub(crate) use denial_log::DenialLog;
+pub use guard::{Denial, DenialCounts, Guard};
 pub use key::{KeyError, SharedKey};
 pub use layer::{Admission, AdmissionLayer, Signer};
-pub(crate) use refusal_log::RefusalLog;
+pub(crate) use peer::{Peer, Standing};
 pub use secret::Exposed;
 pub use server_tls::ServerTls;
 pub use tls::{TlsError, TlsSettings};

@@ -7,10 +7,10 @@
 mod commands;
 mod error;
 mod filling;
+mod number_format;
 mod staging;
 mod state;
 mod update;
-mod wire;
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -19,8 +19,8 @@ use std::sync::Arc;
 use accum_core::{GlobalStep, SparseMean, SparseMerge, Summation};
 use ndarray::ArrayD;
 use optim::{ExponentialMovingAverage, OptimizerState};
-use sync_replicas::driver::{Generation, Incarnation};
-use sync_replicas::engine::{Admission, NonFinite};
+use sync_replicas::driver::{Generation, Incarnation, Parts};
+use sync_replicas::engine::{Admission, NonFinite, SummationOrder};
 use sync_replicas::store::GradientKind;
 use sync_replicas::store::{
     GradientSpec, Misfit, ParameterStore, SumOptions, TableSetupError, Tables, VariableSums,
@@ -32,9 +32,9 @@ use crate::placement::Part;
 
 pub use self::commands::{Announced, Applied, BeginError};
 pub use self::error::{CommitError, ShardError, StageError, StateError};
+pub use self::number_format::NumberFormat;
 pub use self::staging::Open;
 pub use self::state::{ShardState, gather, scatter, state_layout};
-pub use self::wire::Wire;
 
 /// How many arrays of a part are kept for the next values: readers send the step before meanwhile.
 const SPARES: usize = 2;
@@ -66,7 +66,7 @@ pub struct Shard<T: Scalar> {
 #[derive(Clone, Debug)]
 pub struct ShardSettings {
     /// The element type of gradients on the wire.
-    pub wire: Wire,
+    pub wire: NumberFormat,
     /// What divides a sparse gradient's rows.
     pub sparse_mean: SparseMean,
     /// How equal rows of sparse gradients are merged.
@@ -123,7 +123,7 @@ impl Default for ShardSettings {
     /// The defaults of a trainer in one process.
     fn default() -> Self {
         Self {
-            wire: Wire::Native,
+            wire: NumberFormat::Native,
             sparse_mean: SparseMean::PerRow,
             sparse_merge: SparseMerge::Canonical,
             ordered: false,
@@ -136,6 +136,22 @@ impl Default for ShardSettings {
 }
 
 impl ShardSettings {
+    /// As these parts of a trainer ask for.
+    pub(crate) fn of<O>(parts: &Parts<O>) -> Self {
+        let rules = parts.config.settings();
+        let variables = parts.variables_to_average.clone();
+        let averages = |decay| AverageSettings { decay, variables };
+        Self {
+            sparse_mean: parts.sparse_mean,
+            sparse_merge: parts.sparse_merge,
+            ordered: rules.order == SummationOrder::Replica,
+            admission: rules.admission,
+            averages: parts.moving_average.map(averages),
+            non_finite: rules.non_finite,
+            ..Self::default()
+        }
+    }
+
     /// The bytes of one contribution at most.
     fn largest<T>(&self, parts: &[Part]) -> usize {
         let own: usize = parts.iter().map(Part::elements).sum();
@@ -195,7 +211,7 @@ impl<T: Scalar> Shard<T> {
         settings: ShardSettings,
     ) -> Result<Self, ShardError> {
         if !settings.wire.fits::<T>() {
-            return Err(ShardError::Wire { got: size_of::<T>() });
+            return Err(ShardError::NumberFormat { got: size_of::<T>() });
         }
         let arrays = sections.partition_point(|section| section.keys.is_none());
         let (parts, shares) = sections.split_at(arrays);

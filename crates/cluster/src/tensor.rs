@@ -1,6 +1,6 @@
 //! Tensors in pieces, cut for messages from their own memory.
 //!
-//! The form of a number on the wire is [`Wire`]'s.
+//! The form of a number on the wire is [`NumberFormat`]'s.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use ndarray::ArrayD;
 use sync_replicas::Scalar;
 use sync_replicas::store::Change;
 
-use crate::shard::Wire;
+use crate::shard::NumberFormat;
 
 /// Bytes of one message; larger tensors go in several.
 ///
@@ -28,7 +28,7 @@ pub(crate) fn in_standard_layout<T: Scalar>(array: Arc<ArrayD<T>>) -> Arc<ArrayD
     }
 }
 
-impl Wire {
+impl NumberFormat {
     /// The bytes of a range of an array, in pieces of at most [`CHUNK`]; at full width they are the
     /// array's own memory.
     pub(crate) fn pieces<T, A>(

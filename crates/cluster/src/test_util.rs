@@ -21,19 +21,20 @@ use optim::{OptimizerState, Sgd};
 use sync_replicas::Table;
 use sync_replicas::checkpoint::Checkpoints;
 use sync_replicas::checkpoint::RunId;
+use sync_replicas::driver::ServerDuties;
 use sync_replicas::engine::Settings;
 
 pub use example::{Example, examples};
 pub use read::{Read, read};
 
 use crate::Agreement;
-use crate::client::{Connector, Dial};
+use crate::client::{Connector, Dial, DialError};
 use crate::index::ServerIndex;
 use crate::placement::Placement;
 use crate::security::{Signer, wall_clock};
 use crate::server::offline::framed;
 use crate::server::{Server, ServerSettings};
-use crate::shard::{Shard, ShardSettings, Wire};
+use crate::shard::{NumberFormat, Shard, ShardSettings};
 
 /// Who hears whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,7 +154,8 @@ fn table() -> Table {
 
 /// Servers that are out of reach.
 fn nowhere(servers: usize) -> Connector {
-    let dial: Dial = Arc::new(|_| Box::pin(async { Err("there are no sockets".to_owned()) }));
+    let dial: Dial =
+        Arc::new(|_| Box::pin(async { Err(DialError::NoConnections("there are no sockets")) }));
     Connector::new(vec![String::new(); servers], dial, Signer::new(None, wall_clock))
 }
 
@@ -199,12 +201,14 @@ fn server_by(
         agreement: agreement(),
         values_from_chief,
         config: settings.check().expect("good settings"),
-        wire: Wire::Native,
+        wire: NumberFormat::Native,
         reach: nowhere(servers),
-        checkpoints,
-        // As the hellos here say, which count where nothing else does.
-        last_step: values_from_chief.then_some(LAST_STEP),
-        nan_guard: values_from_chief,
+        duties: ServerDuties {
+            checkpoints,
+            // As the hellos here say, which count where nothing else does.
+            last_step: values_from_chief.then_some(LAST_STEP),
+            nan_guard: values_from_chief,
+        },
         reconnect_timeout: Duration::from_secs(60),
         staging,
         guard: None,

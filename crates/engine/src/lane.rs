@@ -36,7 +36,7 @@ impl Lane {
         Self { round: LaneState::Applied, ..Self::at(step) }
     }
 
-    /// Counts a gradient, or drops it as stale.
+    /// Counts a fresh gradient, and drops a stale one.
     //
     pub(crate) fn admit(&mut self, local_step: LocalStep) -> Applied {
         self.gate.admit(local_step)

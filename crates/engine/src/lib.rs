@@ -55,6 +55,7 @@ mod machine;
 mod admission;
 mod batches;
 mod clock;
+mod closing;
 mod config;
 mod effect;
 mod expiry;

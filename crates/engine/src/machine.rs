@@ -1,7 +1,7 @@
 //! The machine itself: one method an event, one effect list for the answers.
 //!
-//! The rules behind the events are in the files beside this one: admission, tokens, shares. Its
-//! invariants are in `validate.rs`.
+//! The rules behind the events are in the files beside this one: admission, closing, tokens,
+//! shares. Its invariants are in `validate.rs`.
 
 use std::collections::VecDeque;
 use std::time::Duration;

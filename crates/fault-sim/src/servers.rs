@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use accum_core::GlobalStep;
 use cluster::driver::client::protocol::{Ended, Reply};
-use cluster::driver::coordinator::{Coordinator, ShardCommand};
+use cluster::driver::coordinator::{Coordinator, CoordinatorSettings, ShardCommand};
 use cluster::driver::index::VariableIndex;
 use engine::{Generation, ReplicaId, StopReason};
 use sync_replicas::checkpoint::TrainingState;
@@ -301,13 +301,15 @@ impl Servers {
 
 impl Leader {
     fn start(life: u64, mix: &Mix) -> Self {
-        let (config, step, generation) =
-            (mix.config.clone(), GlobalStep::default(), Generation::new(0));
-        let mut coordinator =
-            Coordinator::new(config, mix.variables, mix.servers, step, generation);
-        coordinator.set_secret(life);
-        coordinator.set_batch(mix.batch);
-        coordinator.observe();
+        let settings = CoordinatorSettings {
+            variables: mix.variables,
+            shards: mix.servers,
+            secret: life,
+            batch: mix.batch,
+            observed: true,
+            ..CoordinatorSettings::new(mix.config.clone())
+        };
+        let coordinator = Coordinator::new(settings, Generation::default());
         Self {
             coordinator,
             life,

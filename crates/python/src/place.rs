@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use cluster::security::SharedKey;
 use cluster::spec::{Node, Role, SpecError};
-use cluster::{Cluster, ClusterError, ClusterReplica, OnCluster, Resolve, ServerFiles, Wire};
+use cluster::{
+    Cluster, ClusterError, ClusterReplica, NumberFormat, OnCluster, Resolve, ServerFiles,
+};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sync_replicas::checkpoint::{Checkpoints, RunId, newest_run};
@@ -200,8 +202,8 @@ fn join<T: Number>(
     (rule, settings, part): (&Bound<'_, PyAny>, Settings, Part),
 ) -> PyResult<Box<dyn Seat>> {
     let wire = match part.wire.as_str() {
-        "native" => Wire::Native,
-        "bf16" => Wire::Bf16,
+        "native" => NumberFormat::Native,
+        "bf16" => NumberFormat::Bf16,
         other => {
             let message = format!("wire: expected \"native\" or \"bf16\", got {other:?}");
             return Err(errors::argument(&message));

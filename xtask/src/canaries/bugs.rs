@@ -72,7 +72,7 @@ pub(super) const BUGS: [Bug; 13] = [
     Bug {
         name: "tokens-before-step",
         what: "the tokens go out before the step moves (R-21)",
-        file: "crates/engine/src/admission.rs",
+        file: "crates/engine/src/closing.rs",
         good: "        self.serve_line(now, effects);
         self.close_lanes(effects);
     }

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use cluster::Wire;
+use cluster::NumberFormat;
 use simulator::Mode;
 use sync_replicas::options::{FailingBatch, NonFinite, SparseMean, TokenPolicy};
 
@@ -114,9 +114,9 @@ pub static FAILING_BATCHES: Choices<FailingBatch> = Choices(&[
 ]);
 
 /// The element type of gradients on the wire.
-pub static WIRES: Choices<Wire> = Choices(&[
-    ("f32", Wire::Native, "As they are computed"),
-    ("bf16", Wire::Bf16, "Half the bytes, rounded; sums are still made in full"),
+pub static WIRES: Choices<NumberFormat> = Choices(&[
+    ("f32", NumberFormat::Native, "As they are computed"),
+    ("bf16", NumberFormat::Bf16, "Half the bytes, rounded; sums are still made in full"),
 ]);
 
 /// What decides how a step goes.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::Args;
-use cluster::Wire;
+use cluster::NumberFormat;
 
 use super::data::FileArg;
 use super::kinds::WIRES;
@@ -32,7 +32,7 @@ pub struct LaunchArgs {
     pub evaluator: bool,
     /// How numbers travel
     #[arg(long, value_parser = WIRES.parser(), default_value = "f32", help_heading = PLACE)]
-    pub wire: Wire,
+    pub wire: NumberFormat,
     /// How long a worker looks for missing servers before it ends
     #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = PLACE)]
     #[arg(value_parser = parse_duration)]

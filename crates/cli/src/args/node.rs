@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use cluster::Wire;
+use cluster::NumberFormat;
 
 use super::data::FileArg;
 use super::kinds::WIRES;
@@ -38,7 +38,7 @@ pub struct NodeArgs {
     pub listen: Option<IpAddr>,
     /// How numbers travel; the same in every process
     #[arg(long, value_parser = WIRES.parser(), default_value = "f32", help_heading = PLACE)]
-    pub wire: Wire,
+    pub wire: NumberFormat,
     /// How long a worker looks for missing servers, or an evaluator for a checkpoint, before it
     /// ends
     #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = PLACE)]

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cluster::spec::{Node, Role};
-use cluster::{Cluster, ClusterReport, OnCluster, ProcessHandle, Wire};
+use cluster::{Cluster, ClusterReport, NumberFormat, OnCluster, ProcessHandle};
 use sync_replicas::checkpoint::RunId;
 use sync_replicas::record::Record;
 use sync_replicas::{Hooks, SyncReplicas};
@@ -150,7 +150,7 @@ pub(super) fn cluster_of(args: &NodeArgs, stop: ProcessHandle) -> Result<Cluster
 pub fn serves_any_program(args: &NodeArgs, words: &[OsString]) -> Result<bool, Error> {
     let is_server = place(args)?.task.role == Role::Ps;
     // Which a program would say itself.
-    let of_ours = args.backup.is_some() || args.wire != Wire::default();
+    let of_ours = args.backup.is_some() || args.wire != NumberFormat::default();
     Ok(is_server && !of_ours && says_what_is_trained("node", words).is_none())
 }
 

@@ -42,18 +42,18 @@ pub(crate) enum Event {
 }
 
 /// An event and the connection that it came over.
-pub(crate) type Incoming = (ConnectionId, Event);
+pub(crate) type ConnectionEvent = (ConnectionId, Event);
 
 /// Where events of a connection go.
 pub(crate) struct Sinks<T: Scalar> {
-    pub(super) inbox: UnboundedSender<Incoming>,
+    pub(super) inbox: UnboundedSender<ConnectionEvent>,
     pub(crate) variables: SharedVariables<T>,
     pub(super) signals: Signals,
 }
 
 impl<T: Scalar + bytemuck::Pod> Sinks<T> {
     /// New inboxes, and the receiver of their events.
-    pub(crate) fn new() -> (Self, UnboundedReceiver<Incoming>) {
+    pub(crate) fn new() -> (Self, UnboundedReceiver<ConnectionEvent>) {
         let (inbox, incoming) = unbounded_channel();
         let (variables, signals) = (SharedVariables::new(), Signals::new());
         (Self { inbox, variables, signals }, incoming)

@@ -18,12 +18,35 @@ use tonic_prost::ProstCodec;
 
 use super::describe;
 use crate::batches::Batches;
-use crate::security::{Signer, TlsSettings};
+use crate::security::{Signer, TlsError, TlsSettings};
 use crate::socket;
 use crate::stream::{self, Bulk, Receiving};
 
 /// A connection in the making.
-pub type DialFuture = Pin<Box<dyn Future<Output = Result<Channel, String>> + Send>>;
+pub type DialFuture = Pin<Box<dyn Future<Output = Result<Channel, DialError>> + Send>>;
+
+/// Why no connection was made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DialError {
+    /// The address is none.
+    #[error("invalid address {address}: {reason}")]
+    Address {
+        /// The address.
+        address: String,
+        /// What is wrong with it.
+        reason: tonic::transport::Error,
+    },
+    /// Certificates cannot be used.
+    #[error("{0}")]
+    Tls(TlsError),
+    /// Nobody answers there, or not in this protocol.
+    #[error("{}", sync_replicas::driver::describe(.0))]
+    Transport(tonic::transport::Error),
+    /// There are no connections of this kind.
+    #[error("{0}")]
+    NoConnections(&'static str),
+}
 
 /// Makes a connection to an address; a simulation hands in its own.
 pub type Dial = Arc<dyn Fn(String) -> DialFuture + Send + Sync>;
@@ -80,8 +103,8 @@ impl Connector {
                 let endpoint = endpoint(&format!("{scheme}://{address}"))?;
                 let endpoint = match tls {
                     Some(tls) => endpoint
-                        .tls_config(tls.client().map_err(|error| error.to_string())?)
-                        .map_err(|error| sync_replicas::driver::describe(&error))?,
+                        .tls_config(tls.client().map_err(DialError::Tls)?)
+                        .map_err(DialError::Transport)?,
                     None => endpoint,
                 };
                 // A name is looked up anew at every attempt: a restarted server may have moved.
@@ -96,7 +119,7 @@ impl Connector {
                     }
                 });
                 let channel = endpoint.connect_with_connector(connector).await;
-                channel.map_err(|error| sync_replicas::driver::describe(&error))
+                channel.map_err(DialError::Transport)
             })
         };
         Self { sockets, ..Self::new(addresses, Arc::new(dial), signer) }
@@ -155,7 +178,7 @@ impl Connector {
     {
         let call = async {
             let channel = (self.dial)(self.address(server).to_owned()).await;
-            let mut grpc = Grpc::new(channel.map_err(CallError::Unheard)?)
+            let mut grpc = Grpc::new(channel?)
                 .max_decoding_message_size(stream::LIMIT)
                 .max_encoding_message_size(stream::LIMIT);
             let unready = |error| CallError::Unheard(sync_replicas::driver::describe(&error));
@@ -183,7 +206,7 @@ impl Connector {
         outgoing: Batches<Q>,
     ) -> Result<Receiving<A>, Status> {
         let channel = (self.dial)(self.address(server).to_owned()).await;
-        let channel = channel.map_err(|reason| Status::from_error(reason.into()))?;
+        let channel = channel.map_err(|error| Status::from_error(error.into()))?;
         let path = path(method);
         let value = self.signer.authorization(&path)?;
         let check = |answer: &HeaderMap| self.signer.check(&path, value.as_deref(), answer);
@@ -200,6 +223,12 @@ pub(crate) enum CallError {
     /// The call was answered, or not in time.
     #[error("{0}")]
     Said(String),
+}
+
+impl From<DialError> for CallError {
+    fn from(error: DialError) -> Self {
+        Self::Unheard(error.to_string())
+    }
 }
 
 impl From<Status> for CallError {
@@ -228,9 +257,9 @@ fn path(method: &str) -> String {
 ///
 /// # Errors
 /// When the address is invalid.
-pub(crate) fn endpoint(uri: &str) -> Result<Endpoint, String> {
+pub(crate) fn endpoint(uri: &str) -> Result<Endpoint, DialError> {
     let endpoint = Endpoint::from_shared(uri.to_owned())
-        .map_err(|error| format!("invalid address {uri}: {error}"))?;
+        .map_err(|reason| DialError::Address { address: uri.to_owned(), reason })?;
     Ok(endpoint
         .connect_timeout(Duration::from_secs(3))
         .initial_stream_window_size(WINDOW)

@@ -17,7 +17,7 @@ use crate::index::VariableIndex;
 use crate::placement::{Part, Placement, cut_sparse};
 use crate::proto::to_server::Message;
 use crate::proto::{Begin, Chunk, Kind, Section};
-use crate::shard::Wire;
+use crate::shard::NumberFormat;
 use crate::tensor::CHUNK;
 
 /// A contribution, ready to send, and to send again (P-15).
@@ -28,11 +28,11 @@ pub(super) struct EncodedContribution {
     pub(super) bytes: u64,
     /// By server.
     sections: Vec<Vec<Section>>,
-    chunks: Vec<Vec<(u32, Piece)>>,
+    chunks: Vec<Vec<(u32, SectionBytes)>>,
 }
 
 /// Some bytes of a section; cheap to clone.
-type Piece = Arc<dyn Fn() -> Box<dyn Iterator<Item = Bytes> + Send> + Send + Sync>;
+type SectionBytes = Arc<dyn Fn() -> Box<dyn Iterator<Item = Bytes> + Send> + Send + Sync>;
 
 /// A dense gradient sent from its own memory.
 #[derive(Clone)]
@@ -60,7 +60,7 @@ impl EncodedContribution {
         gradients: Gradients<T>,
         variables: &Variables<T>,
         placement: &Placement,
-        wire: Wire,
+        wire: NumberFormat,
     ) -> Result<(Self, Dense<T>), GradientError> {
         // Rows of a part are numbered from its first one, so a negative one could be of another's.
         let gradients = resolve(variables.layout(), gradients, SparseMerge::Canonical)?;
@@ -120,7 +120,7 @@ impl EncodedContribution {
         number: usize,
         part: &Part,
         array: &Shared<T>,
-        wire: Wire,
+        wire: NumberFormat,
     ) {
         let row: usize = array.0.shape().iter().skip(1).product();
         let range = part.rows.start * row..part.rows.end * row;
@@ -142,7 +142,7 @@ impl EncodedContribution {
         number: usize,
         part: &Part,
         slices: &IndexedSlices<T>,
-        wire: Wire,
+        wire: NumberFormat,
     ) {
         let IndexedSlices { indices: own, values, .. } = cut_sparse(part, slices).into_owned();
         let indices: Vec<u8> = own.iter().flat_map(|index| index.to_le_bytes()).collect();
@@ -193,7 +193,8 @@ mod tests {
         let table = arr2(&[[0.0; 2]; 3]);
         let variables = Variables::new().with("table", table).expect("a name");
         let placement = Placement::new(&[("table", vec![3, 2])], size_of::<f32>(), 2);
-        let refused = EncodedContribution::new(gradients, &variables, &placement, Wire::Native);
+        let refused =
+            EncodedContribution::new(gradients, &variables, &placement, NumberFormat::Native);
         let error = refused.map(drop).expect_err("it does not fit");
         let source = error.source().map(ToString::to_string).unwrap_or_default();
         let error = format!("{error}: {source}");

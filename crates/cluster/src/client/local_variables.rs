@@ -12,11 +12,11 @@ use sync_replicas::driver::Generation;
 use sync_replicas::store::SpareArrays;
 use sync_replicas::{GlobalStep, Scalar, Variables};
 
-use super::protocol::Version;
+use super::protocol::{ConnectionId, Version};
 use crate::index::VariableIndex;
-use crate::placement::Placement;
+use crate::placement::{PartPlace, Placement};
 use crate::proto::Values;
-use crate::shard::Wire;
+use crate::shard::NumberFormat;
 use crate::wire::WireError;
 
 pub(super) struct LocalVariables<T: Scalar> {
@@ -25,8 +25,8 @@ pub(super) struct LocalVariables<T: Scalar> {
     /// What it shows, if that differs.
     full: Option<Variables<T>>,
     placement: Arc<Placement>,
-    servers: Vec<Server>,
-    wire: Wire,
+    servers: Vec<ServerValues>,
+    wire: NumberFormat,
     /// Arrays that hooks read, writable again once they release them.
     spares: SpareArrays<T>,
     /// How many pieces have come.
@@ -36,7 +36,7 @@ pub(super) struct LocalVariables<T: Scalar> {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Server {
+struct ServerValues {
     /// The version that is there whole; `None` while it is being written.
     version: Option<Version>,
     /// Its line, and how many of the line's inbox entries were taken.
@@ -45,8 +45,12 @@ struct Server {
 }
 
 impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
-    pub(super) fn new(variables: Variables<T>, placement: Arc<Placement>, wire: Wire) -> Self {
-        let servers = vec![Server::default(); placement.shards()];
+    pub(super) fn new(
+        variables: Variables<T>,
+        placement: Arc<Placement>,
+        wire: NumberFormat,
+    ) -> Self {
+        let servers = vec![ServerValues::default(); placement.shards()];
         let spares = SpareArrays::new(1);
         Self { variables, full: None, placement, servers, wire, spares, pieces: 0, received: 0 }
     }
@@ -61,7 +65,7 @@ impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
 
     /// From now on variables come with all bits, and are shown with them.
     pub(super) fn show_all_bits(&mut self) {
-        if self.wire != Wire::Native && self.full.is_none() {
+        if self.wire != NumberFormat::Native && self.full.is_none() {
             self.full = Some(self.variables.clone());
             self.forget();
         }
@@ -69,7 +73,7 @@ impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
 
     /// The same, for a replica that no longer computes.
     pub(super) fn only_show_all_bits(&mut self) {
-        if self.wire != Wire::Native {
+        if self.wire != NumberFormat::Native {
             let computed = std::mem::take(&mut self.variables);
             if self.full.is_none() {
                 self.full = Some(computed);
@@ -114,18 +118,18 @@ impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
     /// The connection to a server is gone: the answer will not come, and a partial one is void.
     pub(super) fn lost(&mut self, server: usize) {
         let version = self.servers[server].version;
-        self.servers[server] = Server { version, ..Server::default() };
+        self.servers[server] = ServerValues { version, ..ServerValues::default() };
     }
 
-    /// From now on a server's values come over this line.
-    pub(super) fn opened(&mut self, server: usize, line: u64) {
-        self.lost(server);
-        self.servers[server].line = line;
+    /// From now on a server's values come over this connection.
+    pub(super) fn opened(&mut self, id: ConnectionId) {
+        self.lost(id.server);
+        self.servers[id.server].line = id.number;
     }
 
-    /// Whether values of this line may bypass the inbox, into which it has put so many.
-    pub(super) fn is_level(&self, (server, line): (usize, u64), queued: u64) -> bool {
-        self.servers.get(server).is_some_and(|it| it.line == line && it.taken == queued)
+    /// Whether values of this connection may bypass the inbox, into which it has put so many.
+    pub(super) fn is_level(&self, id: ConnectionId, queued: u64) -> bool {
+        self.servers.get(id.server).is_some_and(|it| it.line == id.number && it.taken == queued)
     }
 
     /// Takes values out of the inbox.
@@ -151,10 +155,10 @@ impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
             let part =
                 part.ok_or_else(|| bad("a part of this server", format!("part {}", values.part)))?;
             let (shown, wire) = match &mut self.full {
-                Some(full) => (full, Wire::Native),
+                Some(full) => (full, NumberFormat::Native),
                 None => (&mut self.variables, self.wire),
             };
-            unshare(shown, &mut self.spares, &self.placement, (server, part.variable));
+            unshare(shown, &mut self.spares, &self.placement, server, part.variable);
             let array = shown.get_mut(part.variable.get());
             let row: usize = array.shape().iter().skip(1).product();
             let range = part.rows.start * row..part.rows.end * row;
@@ -169,7 +173,7 @@ impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
             wire.read(&values.data, numbers);
             if let Some(full) = self.full.as_ref().filter(|_| !self.variables.is_empty()) {
                 let range = range.start + start..range.start + within;
-                round(self.wire, (full, &mut self.variables), part.variable, range);
+                round(self.wire, full, &mut self.variables, part.variable, range);
             }
         }
         if values.last {
@@ -182,8 +186,9 @@ impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
 
 /// Makes the replica compute from these numbers of a variable as they travel to the others.
 fn round<T: Scalar>(
-    wire: Wire,
-    (full, computed): (&Variables<T>, &mut Variables<T>),
+    wire: NumberFormat,
+    full: &Variables<T>,
+    computed: &mut Variables<T>,
     variable: VariableIndex,
     range: Range<usize>,
 ) {
@@ -201,7 +206,8 @@ fn unshare<T: Scalar>(
     variables: &mut Variables<T>,
     spares: &mut SpareArrays<T>,
     placement: &Placement,
-    (server, variable): (usize, VariableIndex),
+    server: usize,
+    variable: VariableIndex,
 ) {
     let index = variable.get();
     if !variables.is_shared(index) {
@@ -209,7 +215,7 @@ fn unshare<T: Scalar>(
     }
     let shared = &variables.arrays()[index];
     let mut fresh = spares.take(index, shared);
-    for &(shard, position) in placement.places(variable) {
+    for &PartPlace { shard, position } in placement.places(variable) {
         if shard != server {
             let rows = Slice::from(placement.parts(shard)[position].rows.clone());
             let kept = shared.slice_axis(Axis(0), rows);
@@ -233,7 +239,7 @@ mod tests {
         fn new() -> Self {
             let placement = Placement::new(&[("w", vec![4])], size_of::<f32>(), 2);
             let variables = Variables::new().with("w", arr1(&[0.0; 4])).expect("a name");
-            Self(LocalVariables::new(variables, Arc::new(placement), Wire::Native))
+            Self(LocalVariables::new(variables, Arc::new(placement), NumberFormat::Native))
         }
 
         fn send(&mut self, server: usize, step: i64) {

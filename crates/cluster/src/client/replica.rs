@@ -22,7 +22,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::connection::{Incoming, ServerConnection, Sinks};
+use super::connection::{ConnectionEvent, ServerConnection, Sinks};
 use super::encoded_contribution::{Dense, EncodedContribution};
 use super::protocol::{Action, Departure, PushError, ReplicaProtocol, Request, WaitError, Work};
 use super::row_lookup::RowLookup;
@@ -30,7 +30,7 @@ use super::state::ReplicaState;
 use super::{CHIEF, Connector};
 use crate::coordinator::{StepMade, Times};
 use crate::placement::Placement;
-use crate::shard::Wire;
+use crate::shard::NumberFormat;
 use crate::wire::{self, Recorded};
 
 /// How long connections may take to close.
@@ -60,7 +60,7 @@ pub struct ReplicaClient<T: Scalar + bytemuck::Pod> {
     /// By server.
     connections: Vec<Option<ServerConnection>>,
     sinks: Sinks<T>,
-    inbox: UnboundedReceiver<Incoming>,
+    inbox: UnboundedReceiver<ConnectionEvent>,
     heartbeat: JoinHandle<()>,
     /// How long looking up rows has taken for the present piece of work.
     looked_up: Duration,
@@ -158,7 +158,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
     pub async fn final_variables(&mut self) -> Option<(GlobalStep, &Variables<T>)> {
         // A replica that left must not join again for this.
         if self.state.protocol.ended().is_some() {
-            if self.settings.wire != Wire::Native {
+            if self.settings.wire != NumberFormat::Native {
                 self.state.local_variables.only_show_all_bits();
                 self.state.protocol.want_all_bits();
             }

@@ -12,13 +12,13 @@ use sync_replicas::{Keys, Rows, Scalar, Table, VariableError};
 use super::protocol::Version;
 use crate::proto::to_server::Message;
 use crate::proto::{self, Lookup};
-use crate::shard::Wire;
+use crate::shard::NumberFormat;
 use crate::tensor::{change, most_keys};
 use crate::wire::WireError;
 
 pub(super) struct RowLookup<T> {
     version: Version,
-    wire: Wire,
+    wire: NumberFormat,
     /// In the order in which the batch names them.
     tables: Vec<Asked<T>>,
 }
@@ -51,7 +51,8 @@ impl<T: Scalar + bytemuck::Pod> RowLookup<T> {
         keys: &Keys,
         version: Version,
         layout: &Layout,
-        (servers, wire): (usize, Wire),
+        servers: usize,
+        wire: NumberFormat,
         known: Option<&Self>,
     ) -> Result<Self, VariableError> {
         let known = known.filter(|known| known.version.0 == version.0);
@@ -157,7 +158,12 @@ impl<T: Scalar + bytemuck::Pod> Asked<T> {
         }
     }
 
-    fn take(&mut self, server: usize, rows: &proto::Rows, wire: Wire) -> Result<(), WireError> {
+    fn take(
+        &mut self,
+        server: usize,
+        rows: &proto::Rows,
+        wire: NumberFormat,
+    ) -> Result<(), WireError> {
         let bad = |expected, got: String| WireError { expected, got };
         let width = self.table.width();
         let owned = self.owned.get(server).zip(self.came.get_mut(server));

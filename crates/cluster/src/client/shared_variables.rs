@@ -43,7 +43,7 @@ impl<T: Scalar + bytemuck::Pod> SharedVariables<T> {
         values: &Values,
     ) -> Result<bool, WireError> {
         match &mut *self.lock() {
-            Some(local_variables) if local_variables.is_level((id.server, id.number), queued) => {
+            Some(local_variables) if local_variables.is_level(id, queued) => {
                 local_variables.take(id.server, values).map(|()| true)
             }
             _ => Ok(false),

@@ -7,7 +7,7 @@ use sync_replicas::record::FailedSave;
 use sync_replicas::{Scalar, Variables};
 
 use super::ReplicaSettings;
-use super::connection::{Event, Incoming};
+use super::connection::{ConnectionEvent, Event};
 use super::local_variables::LocalVariables;
 use super::protocol::{Action, ConnectionId, ProtocolSettings, ReplicaProtocol, Reply};
 use super::row_lookup::RowLookup;
@@ -15,7 +15,7 @@ use super::shared_variables::SharedVariables;
 use crate::coordinator::{StepMade, Traffic};
 use crate::placement::Placement;
 use crate::proto::Rows;
-use crate::shard::Wire;
+use crate::shard::NumberFormat;
 
 pub(crate) struct ReplicaState<T: Scalar> {
     pub(crate) protocol: ReplicaProtocol,
@@ -52,7 +52,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
             reconnect_timeout: settings.reconnect_timeout,
             tell_superseded: settings.tell_superseded,
             follows: keep_made,
-            all_bits: keep_made && settings.wire != Wire::Native,
+            all_bits: keep_made && settings.wire != NumberFormat::Native,
         });
         let (failed_saves, made, traffic) = (Vec::new(), Vec::new(), Traffic::default());
         let (actions, rows) = (Vec::new(), None);
@@ -60,7 +60,11 @@ impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
     }
 
     /// Takes the events of connections that still count.
-    pub(crate) fn take(&mut self, events: impl IntoIterator<Item = Incoming>, now: Duration) {
+    pub(crate) fn take(
+        &mut self,
+        events: impl IntoIterator<Item = ConnectionEvent>,
+        now: Duration,
+    ) {
         for (id, event) in events {
             if self.protocol.is_current(id) {
                 self.take_event(id, event, now);
@@ -117,7 +121,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
         let actions = std::mem::take(&mut self.actions);
         for action in &actions {
             match action {
-                Action::Connect(id, _) => self.local_variables.opened(id.server, id.number),
+                Action::Connect(id, _) => self.local_variables.opened(*id),
                 Action::Disconnect(server) => self.local_variables.lost(*server),
                 _ => {}
             }

@@ -52,13 +52,11 @@ pub(super) struct Decisions {
     urgent: bool,
 }
 
-impl Default for Decisions {
-    fn default() -> Self {
-        Self { decided: Vec::new(), batch: 1, urgent: false }
-    }
-}
-
 impl Decisions {
+    pub(super) fn new(batch: usize) -> Self {
+        Self { decided: Vec::new(), batch: batch.max(1), urgent: false }
+    }
+
     fn is_due(&self) -> bool {
         self.urgent || self.decided.len() >= self.batch
     }
@@ -79,11 +77,6 @@ impl ReplicaRecord {
 }
 
 impl Coordinator {
-    /// How many decisions leave together; one unless set. See [`batch_size`].
-    pub fn set_batch(&mut self, batch: usize) {
-        self.decisions.batch = batch.max(1);
-    }
-
     /// A contribution was decided on; the decision leaves with others.
     pub(super) fn decide(&mut self, decision: Decision) {
         let index = self.index(decision.contribution().replica);

@@ -145,8 +145,8 @@ impl Coordinator {
             let batch = grant.as_ref().map(|grant| grant.number);
             let key = grant.and_then(|grant| grant.share).unwrap_or(0);
             let step = commit.local_step.get();
-            let by = (replica, &outcome);
-            self.step_stats.push(by, (key, step), commit.loss, commit.examples);
+            let Commit { loss, examples, .. } = *commit;
+            self.step_stats.push(&outcome, (key, replica), step, loss, examples);
             let (kind, staleness) = SpanKind::of_push(&outcome);
             self.note(index, DoneWork { step, batch, kind, staleness, times: commit.times });
             self.decide(match &outcome {
@@ -158,6 +158,7 @@ impl Coordinator {
                     let took = accepted.iter().filter_map(|&lane| self.variable_of(lane));
                     Decision::Admit { contribution, key, variables: Some(took.collect()) }
                 }
+                // Stale, or a duplicate: its gradients are dropped.
                 _ => Decision::Discard(contribution),
             });
             let record = &mut self.records[index];

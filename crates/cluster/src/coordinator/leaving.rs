@@ -14,7 +14,7 @@ use crate::index::ServerIndex;
 
 /// The parameter servers that wait to leave.
 #[derive(Debug, Default)]
-pub(super) struct Leaving {
+pub(super) struct LeavingServers {
     /// By server: the number of ordered updates after which a checkpoint has all that it holds.
     servers: BTreeMap<ServerIndex, u64>,
     /// Some have left: nothing more of this life of the shared state can be saved.

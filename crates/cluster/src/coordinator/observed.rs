@@ -55,10 +55,14 @@ pub enum Observed {
 }
 
 /// Empty unless requested.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Observations(Option<Vec<Observed>>);
 
 impl Observations {
+    pub(super) fn new(requested: bool) -> Self {
+        Self(requested.then(Vec::new))
+    }
+
     pub(super) fn note(&mut self, observed: impl FnOnce() -> Observed) {
         if let Some(all) = &mut self.0 {
             all.push(observed());
@@ -67,11 +71,6 @@ impl Observations {
 }
 
 impl Coordinator {
-    /// From now on what the engine is told and answers is kept.
-    pub fn observe(&mut self) {
-        self.observations.0.get_or_insert_default();
-    }
-
     /// What the engine was told and answered since this was last asked.
     pub fn take_observed(&mut self) -> Vec<Observed> {
         self.observations.0.as_mut().map(std::mem::take).unwrap_or_default()

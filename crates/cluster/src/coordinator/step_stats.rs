@@ -42,13 +42,14 @@ impl StepStats {
 
     pub(super) fn push(
         &mut self,
-        (replica, outcome): (ReplicaId, &Outcome),
-        (key, step): (u64, i64),
+        outcome: &Outcome,
+        contributor: (u64, ReplicaId),
+        step: i64,
         loss: Option<f64>,
         examples: u64,
     ) {
         if self.totals.push(outcome, examples) {
-            self.open.add(key, replica, loss, examples);
+            self.open.add(contributor.0, contributor.1, loss, examples);
             if let Some(loss) = loss {
                 self.tested.loss(step, loss.is_finite());
             }

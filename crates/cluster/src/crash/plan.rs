@@ -95,9 +95,7 @@ pub(crate) fn enter(task: Task) {
             // Only the first of several trainings in a process has them.
             let _ = HERE.set(crashes);
         }
-        Err(reason) => {
-            give_up(&reason, Exit::Usage);
-        }
+        Err(error) => give_up(&error.to_string(), Exit::Usage),
     }
 }
 
@@ -150,9 +148,18 @@ impl Crash {
     }
 }
 
+/// What is wrong with a list of crashes.
+#[derive(Debug, thiserror::Error)]
+enum PlanError {
+    #[error("expected a folder in {} beside it, got none", MARKS)]
+    NoMarks,
+    #[error("expected {expected} in PROCESS POINT#VISIT=DEED, got {got:?}; mend or unset it")]
+    Crash { expected: &'static str, got: String },
+}
+
 /// The crashes of the list that are of this process.
-fn read(list: &str, marks: Option<PathBuf>, process: &str) -> Result<Vec<Crash>, String> {
-    let marks = marks.ok_or_else(|| format!("expected a folder in {MARKS} beside it, got none"))?;
+fn read(list: &str, marks: Option<PathBuf>, process: &str) -> Result<Vec<Crash>, PlanError> {
+    let marks = marks.ok_or(PlanError::NoMarks)?;
     let mut crashes = Vec::new();
     for (place, text) in list.split(',').enumerate() {
         let (whose, crash) = one(text.trim(), marks.join(place.to_string()))?;
@@ -164,10 +171,8 @@ fn read(list: &str, marks: Option<PathBuf>, process: &str) -> Result<Vec<Crash>,
 }
 
 /// One crash, and the process that it is of.
-fn one(text: &str, mark: PathBuf) -> Result<(&str, Crash), String> {
-    let wrong = |what: &str| {
-        format!("expected {what} in PROCESS POINT#VISIT=DEED, got {text:?}; mend or unset it")
-    };
+fn one(text: &str, mark: PathBuf) -> Result<(&str, Crash), PlanError> {
+    let wrong = |expected| PlanError::Crash { expected, got: text.to_owned() };
     let (process, rest) = text.split_once(' ').ok_or_else(|| wrong("a space"))?;
     let (point, rest) = rest.split_once('#').ok_or_else(|| wrong("a `#`"))?;
     let (visit, deed) = rest.split_once('=').ok_or_else(|| wrong("a `=`"))?;
@@ -217,7 +222,8 @@ mod tests {
     fn what_makes_no_sense_says_what_was_expected() {
         #[track_caller]
         fn check(list: &str, expected: &str) {
-            let error = read(list, Some("/marks".into()), "ps-0").err().expect("no sense");
+            let error =
+                read(list, Some("/marks".into()), "ps-0").err().expect("no sense").to_string();
             assert!(error.contains(expected), "{error}");
         }
         check("", "a space");
@@ -232,6 +238,6 @@ mod tests {
         check("ps-0 server/before-apply#1=full", "at the disk `full`");
         check("ps-0 server/before-apply#1=kill,", "a space");
         let error = read("ps-0 server/before-apply#1=kill", None, "ps-0").err();
-        assert!(error.expect("no folder").contains(MARKS));
+        assert!(error.expect("no folder").to_string().contains(MARKS));
     }
 }

@@ -17,9 +17,11 @@ use tokio::time::Instant;
 use tokio_stream::Stream;
 
 use super::agreement::Agreement;
-use super::{Cluster, ClusterError, ClusterReport, ClusterTrainer, Counts, memory, start_runtime};
+use super::runtime::start_runtime;
+use super::{Cluster, ClusterError, ClusterReport, ClusterTrainer, Counts};
 use crate::definition::{Definition, DefinitionError, Formula, Limits};
 use crate::index::ServerIndex;
+use crate::memory;
 use crate::server::{Listener, Program, TransportSettings, Undefined};
 use crate::spec::Role;
 
@@ -96,7 +98,7 @@ impl Cluster {
     /// Waits until this process may leave; or until training ends, and a little longer, so that
     /// late callers are told.
     async fn asked_to_end(&self) {
-        let mut requests = self.stop.requests();
+        let mut requests = self.handle.requests();
         // Both fail only when the sender is gone, which the cluster holds.
         drop(requests.wait_for(|asked| asked.leave || asked.end).await);
         let _ = tokio::time::timeout(SOON, requests.wait_for(|asked| asked.leave)).await;

@@ -64,7 +64,7 @@ impl Cluster {
             cluster = cluster.reconnect_timeout(seconds);
         }
         if variable(LAUNCHED).is_some() {
-            leave_with_parent(cluster.stop.clone());
+            leave_with_parent(cluster.handle.clone());
         }
         Ok(Some(cluster))
     }

@@ -14,11 +14,11 @@ use crate::coordinator::StepMade;
 /// What runs the hooks, and what they see.
 pub(super) struct ChiefHooks<T: Scalar> {
     host: HookHost<T>,
-    seen: Arc<Seen<T>>,
+    seen: Arc<LatestView<T>>,
 }
 
 /// The variables and counters of the newest step that hooks may see.
-struct Seen<T>(Mutex<(Arc<Snapshot<T>>, Totals)>);
+struct LatestView<T>(Mutex<(Arc<Snapshot<T>>, Totals)>);
 
 impl<T: Scalar> ChiefHooks<T> {
     /// Starts the hooks of a training that begins with these variables.
@@ -28,7 +28,7 @@ impl<T: Scalar> ChiefHooks<T> {
     ) -> Result<Self, SessionError> {
         let (global_step, generation) = (GlobalStep::default(), Generation::new(1));
         let snapshot = Arc::new(Snapshot { global_step, generation, variables });
-        let seen = Arc::new(Seen(Mutex::new((snapshot, Totals::default()))));
+        let seen = Arc::new(LatestView(Mutex::new((snapshot, Totals::default()))));
         let view = Arc::clone(&seen);
         Ok(Self { host: HookHost::start(view, hooks)?, seen })
     }
@@ -59,13 +59,13 @@ impl<T: Scalar> ChiefHooks<T> {
     }
 }
 
-impl<T: Scalar> Seen<T> {
+impl<T: Scalar> LatestView<T> {
     fn lock(&self) -> MutexGuard<'_, (Arc<Snapshot<T>>, Totals)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T: Scalar> TrainingView<T> for Seen<T> {
+impl<T: Scalar> TrainingView<T> for LatestView<T> {
     fn snapshot(&self) -> Arc<Snapshot<T>> {
         Arc::clone(&self.lock().0)
     }

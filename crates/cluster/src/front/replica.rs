@@ -40,7 +40,8 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
     /// tokio runtime.
     fn worker(
         self,
-        (connector, process): (Connector, u64),
+        connector: Connector,
+        process: u64,
         hooks: BoxedHooks<T>,
     ) -> Result<Worker<T>, ClusterError> {
         let place = &self.cluster.place;
@@ -66,7 +67,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         let (placement, variables) = (self.placement, self.variables);
         let client = ReplicaClient::new(connector.clone(), settings, placement, variables, chief);
         // A wish is heard in the middle of a batch, too.
-        let (wish, in_vain) = (self.cluster.stop.clone(), client.in_vain());
+        let (wish, in_vain) = (self.cluster.handle.clone(), client.in_vain());
         let hears = Hears(tokio::spawn(async move {
             wish.leave_requested().await;
             in_vain();
@@ -80,7 +81,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             replica,
             task: place.task,
             begun: Instant::now(),
-            stop: self.cluster.stop.clone(),
+            handle: self.cluster.handle.clone(),
             abandoned: ProcessHandle::new(),
             counts: Counts::default(),
             record: self.parts.record.filter(|_| place.is_chief()),
@@ -107,7 +108,7 @@ struct Worker<T: Scalar + bytemuck::Pod> {
     replica: ReplicaId,
     task: Task,
     begun: Instant,
-    stop: ProcessHandle,
+    handle: ProcessHandle,
     /// Told when this replica is no longer wanted.
     abandoned: ProcessHandle,
     counts: Counts,
@@ -173,7 +174,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         // Only the wait is cut: whatever comes of it is done to its end.
         let grant = tokio::select! {
             biased;
-            () = leave_requested(&self.stop, &self.abandoned) => {
+            () = leave_requested(&self.handle, &self.abandoned) => {
                 self.leave_for_now().await;
                 return Ok(Poll::Ready(None));
             }
@@ -298,9 +299,9 @@ pub(super) async fn insist_on_stop(connector: &Connector, reason: &str) {
 
 /// Until this replica is to leave: its process was asked to end, or the replica is no longer
 /// wanted.
-async fn leave_requested(stop: &ProcessHandle, abandoned: &ProcessHandle) {
+async fn leave_requested(handle: &ProcessHandle, abandoned: &ProcessHandle) {
     tokio::select! {
-        () = stop.leave_requested() => {}
+        () = handle.leave_requested() => {}
         () = abandoned.leave_requested() => {}
     }
 }

@@ -14,7 +14,7 @@ use crate::coordinator::batch_size;
 use crate::index::ServerIndex;
 use crate::placement::{Part, Placement, cut_dense};
 use crate::server::{Listener, ServeError, Server, ServerSettings, serve};
-use crate::shard::{AverageSettings, Shard, ShardSettings};
+use crate::shard::{Shard, ShardSettings};
 
 impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
     pub(super) async fn serve(self) -> Result<ClusterReport<T>, ClusterError> {
@@ -64,57 +64,52 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
     /// # Errors
     /// [`ClusterError::Shard`] when a variable cannot have slots or averages.
     pub(crate) fn server(self, reach: Connector) -> Result<Arc<Server<T>>, ClusterError> {
-        let index = self.cluster.place.task.index as usize;
-        let config = self.parts.config;
-        let optimizer = OptimizerState::new(self.parts.optimizer)
-            .map_err(|error| ClusterError::Build(error.into()))?;
-        let shard = ShardSettings {
-            sparse_mean: self.parts.sparse_mean,
-            sparse_merge: self.parts.sparse_merge,
-            ordered: config.settings().order == sync_replicas::options::SummationOrder::Replica,
-            admission: config.settings().admission,
-            averages: self
-                .parts
-                .moving_average
-                .map(|decay| AverageSettings { decay, variables: self.parts.variables_to_average }),
-            wire: self.cluster.wire,
-            non_finite: config.settings().non_finite,
-            largest_contribution: self.cluster.largest_contribution,
-        };
-        let (parts, sections) = (self.placement.parts(index), self.placement.sections(index));
-        let shard = if self.values_from_chief {
-            Shard::without_values(&sections, optimizer, shard)
-        } else {
-            let arrays: Vec<_> = self.variables.iter().map(|(_, array)| array).collect();
-            let initial =
-                parts.iter().map(|part| cut_dense(part, arrays[part.variable.get()].view()));
-            let initial = initial.map(|view| view.to_owned()).collect();
-            Shard::new(&sections, initial, optimizer, shard)
-        };
-        let shard = shard?;
+        let settings = self.server_settings(reach);
+        Ok(Server::new(settings, self.shard()?, draw()))
+    }
+
+    /// What it must know.
+    fn server_settings(&self, reach: Connector) -> ServerSettings {
+        let (cluster, config) = (self.cluster, self.parts.config.clone());
         let (needed, replicas) =
             (config.settings().replicas_to_aggregate, config.total_num_replicas());
-        let staging =
-            self.cluster.staging.unwrap_or_else(|| staging::<T>(&self.placement, needed, replicas));
-        let settings = ServerSettings {
-            index: ServerIndex::new(index),
-            reconnect_timeout: self.cluster.reconnect_timeout,
-            staging,
-            variables: self.placement.variables().len() + self.placement.tables().len(),
-            values_from_chief: self.values_from_chief,
-            placement: self.placement,
-            agreement: self.agreement,
+        let usual = || staging::<T>(&self.placement, needed, replicas);
+        ServerSettings {
+            index: ServerIndex::new(cluster.place.task.index as usize),
+            placement: Arc::clone(&self.placement),
+            agreement: self.agreement.clone(),
             config,
             run: self.parts.run,
-            record: self.parts.record,
-            wire: self.cluster.wire,
+            record: self.parts.record.clone(),
+            values_from_chief: self.values_from_chief,
+            variables: self.placement.variables().len() + self.placement.tables().len(),
+            wire: cluster.wire,
             reach,
-            checkpoints: self.duties.checkpoints,
-            last_step: self.duties.last_step,
-            nan_guard: self.duties.nan_guard,
-            guard: self.cluster.guard(),
+            duties: self.duties.clone(),
+            reconnect_timeout: cluster.reconnect_timeout,
+            staging: cluster.staging.unwrap_or_else(usual),
+            guard: cluster.guard(),
+        }
+    }
+
+    /// Its shard, with the program's values if this process has them.
+    fn shard(self) -> Result<Shard<T>, ClusterError> {
+        let index = self.cluster.place.task.index as usize;
+        let settings = ShardSettings {
+            wire: self.cluster.wire,
+            largest_contribution: self.cluster.largest_contribution,
+            ..ShardSettings::of(&self.parts)
         };
-        Ok(Server::new(settings, shard, draw()))
+        let optimizer = OptimizerState::new(self.parts.optimizer)
+            .map_err(|error| ClusterError::Build(error.into()))?;
+        let (parts, sections) = (self.placement.parts(index), self.placement.sections(index));
+        if self.values_from_chief {
+            return Ok(Shard::without_values(&sections, optimizer, settings)?);
+        }
+        let arrays: Vec<_> = self.variables.iter().map(|(_, array)| array).collect();
+        let initial = parts.iter().map(|part| cut_dense(part, arrays[part.variable.get()].view()));
+        let initial = initial.map(|view| view.to_owned()).collect();
+        Ok(Shard::new(&sections, initial, optimizer, settings)?)
     }
 }
 
@@ -143,7 +138,7 @@ pub(crate) async fn pass_on<T: Scalar + bytemuck::Pod>(
     reach: &Connector,
     server: &Server<T>,
 ) -> Result<(), ServeError> {
-    let mut wishes = cluster.stop.requests();
+    let mut wishes = cluster.handle.requests();
     let mut done = Requests::default();
     let coordinates = cluster.place.task.index == 0;
     loop {

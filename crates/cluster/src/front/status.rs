@@ -2,9 +2,9 @@
 //!
 //! Asks and reads; shows nothing.
 
-use crate::client::{CallError, Connector};
 use sync_replicas::record::Cursor;
 
+use crate::client::{CallError, Connector};
 use crate::proto::control_request::Action;
 use crate::proto::{self, ControlReply, ControlRequest, RecordRequest, StatusReply, StatusRequest};
 use crate::server::ServerStatus;
@@ -27,9 +27,9 @@ pub struct StatusError {
 pub async fn status(reach: &Connector, server: usize) -> Result<ServerStatus, StatusError> {
     let call = async {
         let reply: StatusReply = reach.call(server, "Status", StatusRequest {}).await?;
-        read(&reply).map_err(CallError::Said)
+        read(&reply).map_err(|error| CallError::Said(error.to_string()))
     };
-    answered(reach, (server, "the status"), call.await).await
+    answered(reach, server, "the status", call.await).await
 }
 
 /// Asks the coordinator for its record of the training since a reader's last look; with
@@ -40,7 +40,7 @@ pub async fn status(reach: &Connector, server: usize) -> Result<ServerStatus, St
 pub async fn record(reach: &Connector, since: Cursor) -> Result<Recorded, StatusError> {
     let request = RecordRequest { since: Some(since.into()) };
     let reply = reach.call::<_, proto::Recorded>(0, "Record", request).await;
-    answered(reach, (0, "the record"), reply.map(Into::into)).await
+    answered(reach, 0, "the record", reply.map(Into::into)).await
 }
 
 /// Asks the coordinator to write a checkpoint; it has begun when this returns. `checkpoints` of its
@@ -67,12 +67,13 @@ async fn control(
 ) -> Result<(), StatusError> {
     let request = ControlRequest { action: Some(action) };
     let reply = reach.call::<_, ControlReply>(0, "Control", request).await;
-    answered(reach, (0, expected), reply.map(drop)).await
+    answered(reach, 0, expected, reply.map(drop)).await
 }
 
 async fn answered<V>(
     reach: &Connector,
-    (server, expected): (usize, &'static str),
+    server: usize,
+    expected: &'static str,
     answer: Result<V, CallError>,
 ) -> Result<V, StatusError> {
     let reason = match answer {
@@ -83,10 +84,16 @@ async fn answered<V>(
     Err(StatusError { expected, address: reach.address(server).to_owned(), reason })
 }
 
+/// What came is no status.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}, in what begins with {begins:?}")]
+pub(crate) struct NoStatus {
+    error: serde_json::Error,
+    begins: String,
+}
+
 /// The status in a server's words.
-pub(crate) fn read(reply: &StatusReply) -> Result<ServerStatus, String> {
-    serde_json::from_str(&reply.json).map_err(|error| {
-        let begins: String = reply.json.chars().take(200).collect();
-        format!("{error}, in what begins with {begins:?}")
-    })
+pub(crate) fn read(reply: &StatusReply) -> Result<ServerStatus, NoStatus> {
+    let begins = || reply.json.chars().take(200).collect();
+    serde_json::from_str(&reply.json).map_err(|error| NoStatus { error, begins: begins() })
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use accum_core::{IndexedSlices, SlicesError};
 use ndarray::{ArrayD, ArrayViewD, Axis};
 
-use super::{Part, Placement};
+use super::{Part, PartPlace, Placement};
 use crate::index::VariableIndex;
 
 /// The rows of a whole variable, or of its dense gradient, that make up a part.
@@ -80,8 +80,7 @@ pub(crate) fn check_indices(rows: usize, indices: &[i64]) -> Result<(), SlicesEr
 }
 
 impl Placement {
-    /// A whole variable from its parts; `part` lends the array of a shard's part by (shard,
-    /// position).
+    /// A whole variable from its parts; `part` lends the array of each.
     ///
     /// # Panics
     /// When an array is not of its part's shape, or there is no such variable.
@@ -89,12 +88,12 @@ impl Placement {
     pub fn join<'a, T: Clone + 'a>(
         &self,
         variable: VariableIndex,
-        part: impl Fn(usize, usize) -> ArrayViewD<'a, T>,
+        part: impl Fn(PartPlace) -> ArrayViewD<'a, T>,
     ) -> ArrayD<T> {
         match self.places(variable) {
-            [(shard, position)] => part(*shard, *position).to_owned(),
+            [place] => part(*place).to_owned(),
             places => {
-                let parts: Vec<_> = places.iter().map(|&(s, p)| part(s, p)).collect();
+                let parts: Vec<_> = places.iter().copied().map(part).collect();
                 ndarray::concatenate(Axis(0), &parts).expect("parts of one variable fit together")
             }
         }

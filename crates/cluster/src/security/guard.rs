@@ -18,7 +18,7 @@ use super::header::{self, Header, Nonce};
 pub struct Guard {
     key: SharedKey,
     seen: Mutex<Seen>,
-    refusals: [AtomicU64; KINDS],
+    denials: [AtomicU64; KINDS],
 }
 
 /// How far apart the clocks of two machines may be, and how long a value is good for.
@@ -30,7 +30,7 @@ const KINDS: usize = 6;
 /// Why a call was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum Denial {
     /// It carries no value.
     #[error("expected an authorization made with the shared key, got none; give --key-file")]
     Missing = 0,
@@ -57,7 +57,7 @@ pub enum Refusal {
     Name = 6,
 }
 
-impl Refusal {
+impl Denial {
     /// Whether a later call may be let in with nothing changed but a clock: the caller tries again,
     /// as long as it is patient.
     #[must_use]
@@ -78,7 +78,7 @@ impl Refusal {
 
 /// How many calls were refused so far, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RefusalCounts {
+pub struct DenialCounts {
     /// Calls without a value.
     pub missing: u64,
     /// Values of another form.
@@ -107,7 +107,7 @@ impl Guard {
     /// Lets in callers that know `key`.
     #[must_use]
     pub fn new(key: SharedKey) -> Self {
-        Self { key, seen: Mutex::default(), refusals: Default::default() }
+        Self { key, seen: Mutex::default(), denials: Default::default() }
     }
 
     /// Judges a call of `path` (`/package.Service/Method`) that carries `value`, at `now` on this
@@ -115,12 +115,12 @@ impl Guard {
     ///
     /// # Errors
     ///
-    /// [`Refusal`], which is also counted.
-    pub fn admit(&self, path: &str, value: Option<&[u8]>, now: u64) -> Result<(), Refusal> {
+    /// [`Denial`], which is also counted.
+    pub fn admit(&self, path: &str, value: Option<&[u8]>, now: u64) -> Result<(), Denial> {
         let judged = self.judge(path, value, now);
-        if let Err(refusal) = judged {
+        if let Err(denial) = judged {
             // A number for people to read: no other memory hangs on it.
-            self.refusals[refusal as usize].fetch_add(1, Ordering::Relaxed);
+            self.denials[denial as usize].fetch_add(1, Ordering::Relaxed);
         }
         judged
     }
@@ -134,46 +134,46 @@ impl Guard {
 
     /// What was refused until now.
     #[must_use]
-    pub fn refusals(&self) -> RefusalCounts {
-        let count = |refusal: Refusal| self.refusals[refusal as usize].load(Ordering::Relaxed);
-        RefusalCounts {
-            missing: count(Refusal::Missing),
-            malformed: count(Refusal::Malformed),
-            wrong_key: count(Refusal::WrongKey),
-            expired: count(Refusal::Expired),
-            replayed: count(Refusal::Replayed),
-            flooded: count(Refusal::Flooded),
+    pub fn denials(&self) -> DenialCounts {
+        let count = |denial: Denial| self.denials[denial as usize].load(Ordering::Relaxed);
+        DenialCounts {
+            missing: count(Denial::Missing),
+            malformed: count(Denial::Malformed),
+            wrong_key: count(Denial::WrongKey),
+            expired: count(Denial::Expired),
+            replayed: count(Denial::Replayed),
+            flooded: count(Denial::Flooded),
         }
     }
 
-    fn judge(&self, path: &str, value: Option<&[u8]>, now: u64) -> Result<(), Refusal> {
-        let header = header::parse(value.ok_or(Refusal::Missing)?).ok_or(Refusal::Malformed)?;
+    fn judge(&self, path: &str, value: Option<&[u8]>, now: u64) -> Result<(), Denial> {
+        let header = header::parse(value.ok_or(Denial::Missing)?).ok_or(Denial::Malformed)?;
         // First of all, so that who has no key fills no memory and learns nothing about clocks.
         if !self.key.verify(header.claim, path, &header.proof) {
-            return Err(Refusal::WrongKey);
+            return Err(Denial::WrongKey);
         }
         if header.time.abs_diff(now) > WINDOW_MS {
-            return Err(Refusal::Expired);
+            return Err(Denial::Expired);
         }
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).remember(&header, now)
     }
 }
 
 impl Seen {
-    fn remember(&mut self, header: &Header<'_>, now: u64) -> Result<(), Refusal> {
+    fn remember(&mut self, header: &Header<'_>, now: u64) -> Result<(), Denial> {
         let oldest = now.saturating_sub(WINDOW_MS);
         while self.values.first().is_some_and(|(time, _)| *time < oldest) {
             self.forgotten = self.values.pop_first().map(|(time, _)| time).max(self.forgotten);
         }
         if self.forgotten.is_some_and(|forgotten| header.time <= forgotten) {
-            return Err(Refusal::Expired);
+            return Err(Denial::Expired);
         }
         let value = (header.time, header.nonce);
         if self.values.contains(&value) {
-            return Err(Refusal::Replayed);
+            return Err(Denial::Replayed);
         }
         if self.values.len() >= MOST_SEEN {
-            return Err(Refusal::Flooded);
+            return Err(Denial::Flooded);
         }
         self.values.insert(value);
         Ok(())

@@ -14,14 +14,14 @@ use tonic::service::Interceptor;
 use tonic::{GrpcMethod, Request, Status};
 use tower::{Layer, Service};
 
-use super::{Caller, Guard, Refusal, RefusalLog, SharedKey, WallClock, header};
+use super::{Denial, DenialLog, Guard, Peer, SharedKey, WallClock, header};
 
 /// Puts a guard in front of all services of a server: `Server::builder().layer(layer)`.
 #[derive(Clone, Debug)]
 pub struct AdmissionLayer {
     guard: Option<Arc<Guard>>,
     clock: WallClock,
-    refusals: Arc<RefusalLog>,
+    denials: Arc<DenialLog>,
 }
 
 /// A service behind a guard.
@@ -39,7 +39,7 @@ pub struct Signer {
 }
 
 /// One allocation for each call is negligible: a stream lasts as long as training.
-type Answer<R, E> = Pin<Box<dyn Future<Output = Result<R, E>> + Send>>;
+type Answering<R, E> = Pin<Box<dyn Future<Output = Result<R, E>> + Send>>;
 
 const AUTHORIZATION: &str = "authorization";
 
@@ -50,26 +50,26 @@ impl AdmissionLayer {
     /// Without a guard every call passes.
     #[must_use]
     pub fn new(guard: Option<Arc<Guard>>, clock: WallClock) -> Self {
-        Self { guard, clock, refusals: Arc::default() }
+        Self { guard, clock, denials: Arc::default() }
     }
 
-    /// Refusals not yet reported.
-    pub(crate) fn refusals(&self) -> Arc<RefusalLog> {
-        Arc::clone(&self.refusals)
+    /// Denials not yet reported.
+    pub(crate) fn denials(&self) -> Arc<DenialLog> {
+        Arc::clone(&self.denials)
     }
 
     /// Judges a call from its head; returns the proof that its answer carries, if a key is
     /// required.
-    fn admit<B>(&self, request: &http::Request<B>) -> Result<Option<HeaderValue>, Refusal> {
-        let caller = request.extensions().get::<Caller>();
+    fn admit<B>(&self, request: &http::Request<B>) -> Result<Option<HeaderValue>, Denial> {
+        let peer = request.extensions().get::<Peer>();
         let (path, now) = (request.uri().path(), (self.clock)());
-        let refuse = |refusal| {
-            self.refusals.refused(refusal, caller.and_then(Caller::address), now);
-            caller.into_iter().for_each(Caller::refuse);
-            refusal
+        let refuse = |denial| {
+            self.denials.refused(denial, peer.and_then(Peer::address), now);
+            peer.into_iter().for_each(Peer::refuse);
+            denial
         };
-        if caller.is_some_and(Caller::is_forbidden) {
-            return Err(refuse(Refusal::Name));
+        if peer.is_some_and(Peer::is_forbidden) {
+            return Err(refuse(Denial::Name));
         }
         let mut proof = None;
         if let Some(guard) = &self.guard {
@@ -77,7 +77,7 @@ impl AdmissionLayer {
             guard.admit(path, value, now).map_err(refuse)?;
             proof = value.and_then(|value| guard.answer(path, value));
         }
-        caller.into_iter().for_each(Caller::admit);
+        peer.into_iter().for_each(Peer::admit);
         // It is hexadecimal, which every header may be.
         Ok(proof.and_then(|proof| HeaderValue::try_from(proof).ok()))
     }
@@ -99,7 +99,7 @@ where
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = Answer<S::Response, S::Error>;
+    type Future = Answering<S::Response, S::Error>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -108,8 +108,8 @@ where
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let proof = match self.layer.admit(&request) {
             Ok(proof) => proof,
-            Err(refusal) => {
-                return Box::pin(async move { Ok(refusal.status().into_http()) });
+            Err(denial) => {
+                return Box::pin(async move { Ok(denial.status().into_http()) });
             }
         };
         let answer = self.inner.call(request);

@@ -150,7 +150,7 @@ fn secrets_may_be_read_by_owner_and_group_alone() {
 }
 
 #[track_caller]
-fn check(guard: &Guard, value: Option<&str>, now: u64, expected: Result<(), Refusal>) {
+fn check(guard: &Guard, value: Option<&str>, now: u64, expected: Result<(), Denial>) {
     assert_eq!(guard.admit(PATH, value.map(str::as_bytes), now), expected, "{value:?} at {now}");
 }
 
@@ -161,27 +161,27 @@ fn a_value_is_good_once_and_for_a_minute() {
     let other_path = header::make(&key("k"), "/sync_replicas.v2.Cluster/Status", NOW, [1; 16]);
     let guard = Guard::new(key("k"));
     let cases = [
-        (None, NOW, Err(Refusal::Missing)),
-        (Some(""), NOW, Err(Refusal::Malformed)),
-        (Some(&other_key), NOW, Err(Refusal::WrongKey)),
-        (Some(&other_path), NOW, Err(Refusal::WrongKey)),
-        (Some(&good), NOW + 60_001, Err(Refusal::Expired)),
-        (Some(&good), NOW - 60_001, Err(Refusal::Expired)),
+        (None, NOW, Err(Denial::Missing)),
+        (Some(""), NOW, Err(Denial::Malformed)),
+        (Some(&other_key), NOW, Err(Denial::WrongKey)),
+        (Some(&other_path), NOW, Err(Denial::WrongKey)),
+        (Some(&good), NOW + 60_001, Err(Denial::Expired)),
+        (Some(&good), NOW - 60_001, Err(Denial::Expired)),
         (Some(&good), NOW + 60_000, Ok(())),
-        (Some(&good), NOW, Err(Refusal::Replayed)),
-        (Some(&good), NOW + 60_000, Err(Refusal::Replayed)),
+        (Some(&good), NOW, Err(Denial::Replayed)),
+        (Some(&good), NOW + 60_000, Err(Denial::Replayed)),
         (Some(&value(NOW, 2)), NOW, Ok(())),
         (Some(&value(NOW + 60_000, 3)), NOW, Ok(())),
-        (Some(&value(NOW + 60_000, 3)), NOW + 120_000, Err(Refusal::Replayed)),
+        (Some(&value(NOW + 60_000, 3)), NOW + 120_000, Err(Denial::Replayed)),
         // By now the first two are forgotten; a clock set back does not let them in again.
-        (Some(&good), NOW, Err(Refusal::Expired)),
+        (Some(&good), NOW, Err(Denial::Expired)),
         (Some(&value(NOW + 1, 4)), NOW, Ok(())),
     ];
     for (value, now, expected) in cases {
         check(&guard, value.map(|value: &str| value), now, expected);
     }
-    let counts = guard.refusals();
-    let expected = RefusalCounts {
+    let counts = guard.denials();
+    let expected = DenialCounts {
         missing: 1,
         malformed: 1,
         wrong_key: 2,
@@ -204,7 +204,7 @@ fn every_changed_bit_and_every_cut_is_refused() {
         let mut changed = good.clone().into_bytes();
         changed[bit / 8] ^= 1 << (bit % 8);
         let refused = guard.admit(PATH, Some(&changed), NOW);
-        let wrong = [Err(Refusal::WrongKey), Err(Refusal::Malformed)];
+        let wrong = [Err(Denial::WrongKey), Err(Denial::Malformed)];
         assert!(wrong.contains(&refused), "bit {bit}: {refused:?}");
     }
     check(&guard, Some(&good), NOW, Ok(()));
@@ -223,7 +223,7 @@ fn memory_of_values_is_bounded_and_pruned() {
     for number in 0..1 << 16 {
         check(&guard, Some(&made(number)), NOW, Ok(()));
     }
-    check(&guard, Some(&made(1 << 16)), NOW, Err(Refusal::Flooded));
+    check(&guard, Some(&made(1 << 16)), NOW, Err(Denial::Flooded));
     check(&guard, Some(&value(NOW + 60_001, 1)), NOW + 60_001, Ok(()));
 }
 
@@ -273,8 +273,8 @@ fn a_signed_call_comes_through_the_layer_once() {
     assert_eq!(status_of(&layer, Some(value)), None);
     // A new value is let in: that is worth another try.
     assert_eq!(status_of(&layer, Some(value)), Some("14".to_owned()));
-    let counts = RefusalCounts { missing: 1, replayed: 1, ..RefusalCounts::default() };
-    assert_eq!(guard.refusals(), counts);
+    let counts = DenialCounts { missing: 1, replayed: 1, ..DenialCounts::default() };
+    assert_eq!(guard.denials(), counts);
 
     assert_eq!(status_of(&AdmissionLayer::new(None, clock), None), None);
     let plain = Signer::new(None, clock).call(Request::new(())).expect("a request");

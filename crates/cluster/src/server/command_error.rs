@@ -43,6 +43,9 @@ pub(super) enum CommandError {
     OtherState,
     #[error("an order that this version does not know")]
     Unknown,
+    /// What another server has written is not told as tables.
+    #[error(transparent)]
+    Rows(#[from] serde_json::Error),
     /// In another server's words.
     #[error("{0}")]
     There(String),

@@ -2,7 +2,7 @@
 //!
 //! Plain state under one lock, `SharedLeader`'s, which is held while orders go out, so that every
 //! server gets them in one order. Messages are handed over without waiting; what takes time is left
-//! as a [`Task`]. Lock order: the leader's, the shard's, the connections'.
+//! as a [`Job`]. Lock order: the leader's, the shard's, the connections'.
 
 mod checkpoints;
 pub(super) mod ending;
@@ -38,8 +38,8 @@ use crate::wire::{self, Recorded};
 use history::History;
 use initial_values::InitialValues;
 use saving::Saving;
-use server_handle::{Reply, ServerHandle};
-use shared::Task;
+use server_handle::{OrderReply, ServerHandle};
+use shared::Job;
 
 /// What carries the coordinator's decisions out, in parameter server 0.
 pub(super) struct Leader<T: Scalar> {
@@ -50,20 +50,11 @@ pub(super) struct Leader<T: Scalar> {
     /// By index.
     pub(super) servers: Arc<[ServerHandle<T>]>,
     pub(super) coordinator: Coordinator,
-    /// Whether all shards are in the coordinator's generation.
-    pub(super) serving: bool,
-    /// When that happened.
-    began: Option<Duration>,
-    /// A new generation is needed.
-    pub(super) stale: bool,
+    pub(super) phase: Phase,
     pub(super) history: History,
     /// Requests that came while it was not serving: done as soon as it is.
     deferred: Deferred,
     pub(super) saving: Saving<T>,
-    /// Drawn when the process started.
-    life: u64,
-    /// How many checkpoints were begun.
-    saves: u64,
     /// Training ended; this is told once everything is saved.
     pub(super) ending: Option<Ended>,
     /// The replicas that have heard of it.
@@ -74,7 +65,18 @@ pub(super) struct Leader<T: Scalar> {
     pub(super) refusals: BTreeMap<ServerIndex, String>,
     /// Where the servers have no program of their own.
     pub(super) initial_values: Option<InitialValues<T>>,
-    tasks: Vec<Task<T>>,
+    jobs: Vec<Job<T>>,
+}
+
+/// How far the shared state is (P-9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Some server has not got its state, or has lost it: a new generation is needed.
+    Lost,
+    /// That generation begins; or none will, since training is over.
+    Recovering,
+    /// All shards are in the coordinator's generation.
+    Serving,
 }
 
 /// Requests that came while no generation was served.
@@ -96,14 +98,10 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             servers: [ServerHandle::Local(Arc::clone(&own))].into_iter().chain(others).collect(),
             own,
             coordinator: settings.coordinator(secret),
-            serving: false,
-            began: None,
-            stale: true,
+            phase: Phase::Lost,
             history: History::default(),
             deferred: Deferred::default(),
-            saving: Saving::new(settings.run),
-            life: secret,
-            saves: 0,
+            saving: Saving::new(settings.run, secret),
             ending: None,
             heard: BTreeSet::new(),
             replaced: None,
@@ -111,9 +109,13 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             initial_values: settings
                 .values_from_chief
                 .then(|| InitialValues::new(Arc::clone(&settings.placement))),
-            tasks: Vec::new(),
+            jobs: Vec::new(),
             settings,
         }
+    }
+
+    pub(super) fn is_serving(&self) -> bool {
+        self.phase == Phase::Serving
     }
 
     pub(super) fn now(&self) -> Duration {
@@ -138,7 +140,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         replica: ReplicaId,
         message: to_server::Message,
     ) -> Result<(), BadMessage> {
-        if !self.serving && !matches!(message, to_server::Message::Leave(_)) {
+        if !self.is_serving() && !matches!(message, to_server::Message::Leave(_)) {
             // Of a life that is given up; it is asked again in the next.
             return Ok(());
         }
@@ -194,7 +196,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             }
             match actions.ended {
                 None => {}
-                Some(reason @ StopReason::Requested(_)) if !self.serving => {
+                Some(reason @ StopReason::Requested(_)) if !self.is_serving() => {
                     self.deferred.stop.get_or_insert(reason);
                 }
                 Some(reason) => self.end(reason),
@@ -216,12 +218,12 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         let servers = Arc::clone(&self.servers);
         for server in servers.iter().skip(1).chain(servers.first()) {
             match server.carry_out(command) {
-                Reply::Now(Ok(Some(it))) => {
+                OrderReply::Now(Ok(Some(it))) => {
                     self.note_update(ServerIndex::LEADER, it.took);
                     self.coordinator().applied(it.variable);
                 }
-                Reply::Now(Err(error)) => self.fail(error),
-                Reply::Now(Ok(None)) | Reply::Later(_) => {}
+                OrderReply::Now(Err(error)) => self.fail(error),
+                OrderReply::Now(Ok(None)) | OrderReply::Later(_) => {}
             }
         }
     }
@@ -242,7 +244,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             let message = wire::to_replica(None, Message::Advanced(made.into()));
             messages.entry(replica).or_default().push(message);
         }
-        if let Some(checkpoints) = &self.settings.checkpoints
+        if let Some(checkpoints) = &self.settings.duties.checkpoints
             && step.unsigned_abs().is_multiple_of(checkpoints.steps.max(1))
         {
             self.save_if_new();
@@ -262,7 +264,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
     pub(super) fn applied(&mut self, server: ServerIndex, updated: Updated) {
         let Updated { variable, took } = updated;
         // Otherwise it is one of a life that is given up.
-        if self.serving {
+        if self.is_serving() {
             crash_point!("coordinator/before-step");
             self.note_update(server, took);
             self.coordinator().applied(variable);
@@ -277,7 +279,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             tracing::error!(server, "a server's state cannot be had; no checkpoint is written");
         }
         // Otherwise it is one of a life that is given up.
-        if self.serving {
+        if self.is_serving() {
             self.fail(error);
             self.act();
         }
@@ -292,7 +294,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
 
     /// A server has lost its state: what is under way is lost, and requests wait.
     pub(super) fn give_up_generation(&mut self) {
-        (self.serving, self.stale) = (false, true);
+        self.phase = Phase::Lost;
     }
 
     /// The training as the coordinator has seen it, for a reader at this position.
@@ -303,7 +305,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
 
     /// Time has passed; when to call again, at the latest (P-5).
     pub(super) fn tick(&mut self) -> Option<Duration> {
-        let next = if self.serving { self.coordinator().tick() } else { None };
+        let next = if self.is_serving() { self.coordinator().tick() } else { None };
         self.act();
         next
     }

@@ -16,12 +16,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_stream::StreamExt;
 use tonic::Status;
 
+use super::leader::Phase;
 use super::leader::initial_values::InitialValues;
 use super::leader::recovery::Recovery;
 use super::leader::server_handle::ServerHandle;
 use super::leader::shared::SharedLeader;
 use super::link::leader_side::LinkKeeper;
-use super::link::orders::Link as Orders;
+use super::link::orders::Link;
 use super::link::transfer::{pieces, scalars};
 use super::parameter_server::Start;
 use super::process::Server;
@@ -138,7 +139,7 @@ pub(super) fn leader(server: &Server<f32>) -> &Arc<SharedLeader<f32>> {
 }
 
 /// The leader's link to another server.
-pub(super) fn link_to(server: &Server<f32>, other: ServerIndex) -> &Orders {
+pub(super) fn link_to(server: &Server<f32>, other: ServerIndex) -> &Link {
     match &leader(server).servers[other.get()] {
         ServerHandle::Linked(link) => link,
         ServerHandle::Local(_) => panic!("it is another process's"),
@@ -146,7 +147,7 @@ pub(super) fn link_to(server: &Server<f32>, other: ServerIndex) -> &Orders {
 }
 
 async fn begin_generation(leader: &Arc<SharedLeader<f32>>) -> Result<(), impl Debug> {
-    leader.with(|leader| leader.stale = false);
+    leader.with(|leader| leader.phase = Phase::Recovering);
     Recovery::new(Arc::clone(leader)).begin_generation().await
 }
 
@@ -200,13 +201,13 @@ pub(crate) fn saved(server: &Server<f32>) -> Vec<Answer> {
 }
 
 /// A leader's link to another server, whose answers the test writes.
-pub(crate) struct Link {
-    orders: Orders,
+pub(crate) struct ServedLink {
+    orders: Link,
     index: ServerIndex,
     other: Arc<Server<f32>>,
 }
 
-impl Link {
+impl ServedLink {
     /// The one to another server.
     pub(crate) fn of(server: &Server<f32>, other: Arc<Server<f32>>) -> Self {
         let index = other.own.index;

@@ -33,13 +33,13 @@ use crate::index::{ServerIndex, VariableIndex};
 use crate::placement::Placement;
 use crate::proto::Ended;
 use crate::proto::to_replica::Message;
-use crate::shard::{Shard, ShardState, Wire};
+use crate::shard::{NumberFormat, Shard, ShardState};
 use crate::sync::lock;
 
 use connections::ReplicaConnections;
 use staging_room::StagingRoom;
 
-pub(super) use connections::Wanted;
+pub(super) use connections::WantedSnapshot;
 
 /// A server's part of an update was done.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +61,7 @@ pub(super) struct ParameterServer<T: Scalar> {
     shard: Mutex<Shard<T>>,
     /// The shard's tables, looked up while it is at work.
     tables: Arc<Tables<T>>,
-    wire: Wire,
+    wire: NumberFormat,
     /// Where checkpoints are, if anywhere.
     folder: Option<PathBuf>,
     connections: Mutex<ReplicaConnections>,
@@ -138,7 +138,7 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
             run: Mutex::new(None),
             tables: Arc::clone(shard.tables()),
             wire: settings.wire,
-            folder: settings.checkpoints.as_ref().map(|it| it.folder.clone()),
+            folder: settings.duties.checkpoints.as_ref().map(|it| it.folder.clone()),
             shard: Mutex::new(shard),
             connections: Mutex::new(ReplicaConnections::new(settings.wire)),
             room: StagingRoom::new(if leads { settings.staging } else { replicas }),
@@ -278,7 +278,7 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
     }
 
     /// A replica asks for the variables once they are newer than its own.
-    pub(super) fn pull(&self, replica: ReplicaId, wanted: Wanted) {
+    pub(super) fn pull(&self, replica: ReplicaId, wanted: WantedSnapshot) {
         let (snapshot, whole) = {
             let shard = self.shard();
             (shard.snapshot(), shard.is_whole())

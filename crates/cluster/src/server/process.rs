@@ -26,7 +26,7 @@ use crate::wire::Recorded;
 pub struct Server<T: Scalar> {
     pub(super) settings: Arc<ServerSettings>,
     pub(super) own: Arc<ParameterServer<T>>,
-    pub(super) role: Role<T>,
+    pub(super) commander: Commander<T>,
     /// No absent process is started again.
     expects_nobody: AtomicBool,
 }
@@ -38,7 +38,7 @@ impl<T: Scalar> std::fmt::Debug for Server<T> {
 }
 
 /// The leader or follower that commands the parameter server.
-pub(super) enum Role<T: Scalar> {
+pub(super) enum Commander<T: Scalar> {
     Leader(Arc<SharedLeader<T>>),
     Follower(Arc<Follower<T>>),
 }
@@ -57,15 +57,15 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
         let settings = Arc::new(settings);
         let own = Arc::new(ParameterServer::new(&settings, shard, life));
         let (theirs, shared) = (Arc::clone(&settings), Arc::clone(&own));
-        let role = match settings.index {
-            ServerIndex::LEADER => Role::Leader(SharedLeader::new(theirs, life, shared)),
-            _ => Role::Follower(Arc::new(Follower::new(theirs, life, shared))),
+        let commander = match settings.index {
+            ServerIndex::LEADER => Commander::Leader(SharedLeader::new(theirs, life, shared)),
+            _ => Commander::Follower(Arc::new(Follower::new(theirs, life, shared))),
         };
-        Arc::new(Self { settings, own, role, expects_nobody: AtomicBool::new(false) })
+        Arc::new(Self { settings, own, commander, expects_nobody: AtomicBool::new(false) })
     }
 
     pub(super) fn leader(&self) -> Option<&Arc<SharedLeader<T>>> {
-        if let Role::Leader(leader) = &self.role { Some(leader) } else { None }
+        if let Commander::Leader(leader) = &self.commander { Some(leader) } else { None }
     }
 
     /// Takes a link of the leader's.
@@ -73,9 +73,9 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
         self: Arc<Self>,
         incoming: Receiving<Order>,
     ) -> Result<Batches<Done>, Status> {
-        match &self.role {
-            Role::Follower(follower) => Arc::clone(follower).serve(incoming).await,
-            Role::Leader(_) => {
+        match &self.commander {
+            Commander::Follower(follower) => Arc::clone(follower).serve(incoming).await,
+            Commander::Leader(_) => {
                 let reason = "ps 0 coordinates; it serves no coordinator";
                 Err(Status::failed_precondition(reason))
             }
@@ -134,9 +134,9 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
     pub(crate) async fn leave(&self) -> Result<(), ServeError> {
         tracing::info!("asked to end: it leaves once a checkpoint is written");
         self.own.leaving.store(true, Ordering::Release);
-        match &self.role {
-            Role::Leader(leader) => leader.with(|it| it.server_leaves(ServerIndex::LEADER)),
-            Role::Follower(follower) => follower.leave(),
+        match &self.commander {
+            Commander::Leader(leader) => leader.with(|it| it.server_leaves(ServerIndex::LEADER)),
+            Commander::Follower(follower) => follower.leave(),
         }
         loop {
             let release = tokio::time::timeout(LONGEST, self.released()).await;
@@ -193,13 +193,13 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
         if self.expects_nobody.load(Ordering::Acquire) {
             return false;
         }
-        match &self.role {
-            Role::Leader(leader) => {
+        match &self.commander {
+            Commander::Leader(leader) => {
                 let absent = !self.own.leaving.load(Ordering::Acquire);
                 leader.with(|leader| leader.awaits(absent))
             }
             // The leader knows who has not come yet.
-            Role::Follower(follower) => follower.is_linked(),
+            Commander::Follower(follower) => follower.is_linked(),
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use sync_replicas::driver::Generation;
+use sync_replicas::driver::{Generation, ServerDuties};
 use sync_replicas::engine::JoinError;
+use sync_replicas::record::Cursor;
 use sync_replicas::{GlobalStep, ReplicaId, Scalar};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
@@ -12,11 +13,9 @@ use super::bad_message::BadMessage;
 use super::handshake;
 use super::leader::shared::SharedLeader;
 use super::parameter_server::intake::{BEAT, Intake};
-use super::parameter_server::{ParameterServer, Wanted};
+use super::parameter_server::{ParameterServer, WantedSnapshot};
 use super::process::Server;
 use crate::batches::{BatchSender, Batches, batches};
-use sync_replicas::record::Cursor;
-
 use crate::coordinator::{Refusal, Ticket};
 use crate::index::ServerIndex;
 use crate::proto::to_replica::Message as Answer;
@@ -50,7 +49,7 @@ pub(super) async fn train<T: Scalar + bytemuck::Pod>(
     let replica = check(&server, &hello)?;
     let (sender, outgoing) = batches();
     let leader = server.leader().cloned();
-    let connection = open(&own, leader.as_ref(), (replica, &hello), sender)?;
+    let connection = open(&own, leader.as_ref(), replica, &hello, sender)?;
     let told = leader.clone();
     // While the leader is at work this does not wait to say so; the next piece will.
     let alive = move |ticket| {
@@ -73,21 +72,19 @@ pub(super) async fn train<T: Scalar + bytemuck::Pod>(
 fn open<T: Scalar + bytemuck::Pod>(
     own: &ParameterServer<T>,
     leader: Option<&Arc<SharedLeader<T>>>,
-    (replica, hello): (ReplicaId, &proto::Hello),
+    replica: ReplicaId,
+    hello: &proto::Hello,
     sender: BatchSender<ToReplica>,
 ) -> Result<u64, Status> {
     let caller = wire::caller(hello);
     let opened = match leader {
-        Some(leader) => {
-            let caller = (caller, hello.follows);
-            leader.with(|leader| leader.open(replica, caller, sender))
-        }
+        Some(leader) => leader.with(|leader| leader.open(replica, caller, hello.follows, sender)),
         None => {
             let generation = own.shard().snapshot().generation;
             let generation = (!own.is_over()).then_some(generation);
             let mut connections = own.connections();
             let may = caller.takes_place(replica, connections.caller(replica), generation);
-            may.map(|()| connections.open(replica, (caller, hello.follows), sender))
+            may.map(|()| connections.open(replica, caller, hello.follows, sender))
         }
     };
     opened.map_err(|reason| {
@@ -116,15 +113,15 @@ fn check<T: Scalar + bytemuck::Pod>(
     }
     if settings.values_from_chief && settings.index == ServerIndex::LEADER {
         // No program of this server's says when to end.
-        let (others, own) = (settings.duties(), (hello.last_step, hello.nan_guard));
-        if others != own {
-            let ((other, theirs), (step, ours)) = (others, own);
+        let ServerDuties { last_step, nan_guard, .. } = settings.duties;
+        if (last_step, nan_guard) != (hello.last_step, hello.nan_guard) {
             return Err(Status::failed_precondition(format!(
-                "this replica's program ends training after {} (also where the loss is NaN: \
-                 {ours}), that of an earlier one after {} (where it is NaN: {theirs}); give all \
-                 workers the same hooks",
-                step_words(step),
-                step_words(other),
+                "this replica's program ends training after {} (also where the loss is NaN: {}), \
+                 that of an earlier one after {} (where it is NaN: {nan_guard}); give all workers \
+                 the same hooks",
+                step_words(hello.last_step),
+                hello.nan_guard,
+                step_words(last_step),
             )));
         }
     }
@@ -152,8 +149,8 @@ fn check<T: Scalar + bytemuck::Pod>(
 impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
     fn welcome(&self, hello: &proto::Hello) -> Result<(), Refusal> {
         if let Some(leader) = &self.leader {
-            let place = (self.replica, self.connection);
-            return leader.with(|leader| leader.welcome(place, hello));
+            let (replica, connection) = (self.replica, self.connection);
+            return leader.with(|leader| leader.welcome(replica, connection, hello));
         }
         let over = self.own.over.borrow().clone();
         let answer = over.map_or_else(
@@ -254,7 +251,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
         let after = (Generation::new(pull.generation), GlobalStep::new(pull.after));
         let room = self.own.connections().room(self.replica, self.connection);
         if let Some(place) = self.place_in(room).await {
-            self.own.pull(self.replica, Wanted { after, full: pull.full, place });
+            self.own.pull(self.replica, WantedSnapshot { after, full: pull.full, place });
         }
     }
 

@@ -18,7 +18,7 @@ use super::leader::Leader;
 use super::leader::recovery::Recovery;
 use super::leader::server_handle::ServerHandle;
 use super::link::leader_side::LinkKeeper;
-use super::process::{Role, Server};
+use super::process::{Commander, Server};
 use super::serve_error::ServeError;
 use super::transport::{self, Calls, Services, TransportSettings, door, secured};
 use crate::index::ServerIndex;
@@ -115,7 +115,7 @@ where
     let most = door::most_connections(replicas, server.settings.placement.shards());
     let calls = Arc::clone(&server) as Arc<dyn Calls>;
     let ending = |reporter| over(Arc::clone(&server), reporter);
-    answer_calls(calls, incoming, (most, settings), ending).await?;
+    answer_calls(calls, incoming, most, settings, ending).await?;
     let replaced = server.leader().and_then(|it| it.with(|leader| leader.replaced.clone()));
     if let Some(reason) = replaced {
         return Err(ServeError::Replaced { reason });
@@ -139,7 +139,8 @@ where
 pub(super) async fn answer_calls<I, IO, E, F>(
     calls: Arc<dyn Calls>,
     incoming: I,
-    (most, settings): (usize, TransportSettings),
+    most: usize,
+    settings: TransportSettings,
     ending: impl FnOnce(HealthReporter) -> F,
 ) -> Result<(), ServeError>
 where
@@ -161,7 +162,7 @@ where
     let services = Services { health: HealthServer::new(health), calls };
     let TransportSettings { guard, tls } = settings;
     let admission = AdmissionLayer::new(guard, wall_clock);
-    let incoming = secured::secure(door::open(incoming, most, admission.refusals()), tls);
+    let incoming = secured::secure(door::open(incoming, most, admission.denials()), tls);
     let served = transport::serve(services, incoming, admission, ending);
     // A connection whose other end vanished while it was made never closes by itself.
     let closed = async {
@@ -183,9 +184,9 @@ where
 async fn over<T: Scalar + bytemuck::Pod>(server: Arc<Server<T>>, reporter: HealthReporter) {
     let mut over = server.own.over.subscribe();
     let alone = async {
-        match &server.role {
-            Role::Leader(leader) => leader.gave_up.notified().await,
-            Role::Follower(follower) => follower.abandoned().await,
+        match &server.commander {
+            Commander::Leader(leader) => leader.gave_up.notified().await,
+            Commander::Follower(follower) => follower.abandoned().await,
         }
     };
     tokio::select! {

@@ -15,7 +15,7 @@ use tower::service_fn;
 use super::process::Server;
 use super::replica_stream;
 use super::status::ServerStatus;
-use super::transport::{Answer, Calls};
+use super::transport::{Answering, Calls};
 use crate::proto::control_request::Action;
 use crate::proto::{
     ControlReply, ControlRequest, RecordRequest, Recorded, StatusReply, StatusRequest,
@@ -23,7 +23,7 @@ use crate::proto::{
 use crate::{stream, wire};
 
 impl<T: Scalar + bytemuck::Pod> Calls for Server<T> {
-    fn call(self: Arc<Self>, request: http::Request<Body>) -> Answer {
+    fn call(self: Arc<Self>, request: http::Request<Body>) -> Answering {
         Box::pin(async move {
             Ok(match method(&request) {
                 "Train" => stream::answer(request, |it| replica_stream::train(self, it)).await,

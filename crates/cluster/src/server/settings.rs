@@ -3,20 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sync_replicas::GlobalStep;
-use sync_replicas::checkpoint::Checkpoints;
 use sync_replicas::checkpoint::RunId;
-use sync_replicas::driver::Generation;
+use sync_replicas::driver::{Generation, ServerDuties};
 use sync_replicas::engine::Config;
 use sync_replicas::record::Record;
 
 use crate::Agreement;
 use crate::client::Connector;
-use crate::coordinator::{Coordinator, batch_size};
+use crate::coordinator::{Coordinator, CoordinatorSettings, batch_size};
 use crate::index::ServerIndex;
 use crate::placement::Placement;
 use crate::security::Guard;
-use crate::shard::Wire;
+use crate::shard::NumberFormat;
 
 /// What a parameter server must know, and number 0 for its leader.
 pub struct ServerSettings {
@@ -37,15 +35,11 @@ pub struct ServerSettings {
     /// How many variables there are.
     pub variables: usize,
     /// How numbers travel.
-    pub wire: Wire,
+    pub wire: NumberFormat,
     /// How the leader reaches the others.
     pub reach: Connector,
-    /// Where checkpoints go and how often; `None` for none.
-    pub checkpoints: Option<Checkpoints>,
-    /// The update to end after.
-    pub last_step: Option<i64>,
-    /// Whether to end when the loss is NaN or infinite.
-    pub nan_guard: bool,
+    /// When to end, and where checkpoints go and how often.
+    pub duties: ServerDuties,
     /// How long a server waits for missing ones.
     pub reconnect_timeout: Duration,
     /// How many contributions may be staged at once.
@@ -80,22 +74,18 @@ impl ServerSettings {
         }
     }
 
-    /// When training should end: after which update, and whether when the loss is NaN.
-    pub(super) fn duties(&self) -> (Option<i64>, bool) {
-        (self.last_step, self.nan_guard)
-    }
-
     /// The coordinator of such a training, whose shards make receipts with this secret.
     pub(super) fn coordinator(&self, secret: u64) -> Coordinator {
-        let (config, shards) = (self.config.clone(), self.placement.shards());
-        let (step, generation) = (GlobalStep::default(), Generation::new(0));
-        let mut coordinator = Coordinator::new(config, self.variables, shards, step, generation);
-        coordinator.set_secret(secret);
-        if let Some(last) = self.last_step {
-            coordinator.set_last_step(last);
-        }
-        coordinator.set_nan_guard(self.nan_guard);
-        coordinator.set_batch(self.batch());
-        coordinator
+        let ServerDuties { last_step, nan_guard, .. } = self.duties;
+        let settings = CoordinatorSettings {
+            variables: self.variables,
+            shards: self.placement.shards(),
+            secret,
+            batch: self.batch(),
+            last_step,
+            nan_guard,
+            ..CoordinatorSettings::new(self.config.clone())
+        };
+        Coordinator::new(settings, Generation::default())
     }
 }

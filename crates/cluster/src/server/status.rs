@@ -12,7 +12,7 @@ use super::usage::Usage;
 #[cfg(test)]
 use crate::coordinator::Coordinator;
 use crate::coordinator::Status;
-use crate::security::RefusalCounts;
+use crate::security::DenialCounts;
 
 /// A look at one parameter server.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ pub struct ServerStatus {
     /// All parameter servers, as ps 0 sees them (ps 0).
     pub servers: Vec<ServerPresence>,
     /// Calls refused for want of the key, if one is required.
-    pub refusals: Option<RefusalCounts>,
+    pub refusals: Option<DenialCounts>,
     /// The coordinator (ps 0).
     pub coordinator: Option<Status>,
 }
@@ -103,7 +103,7 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
             usage: self.own.usage(),
             snapshots: count(&counters.snapshots),
             bad_messages: count(&counters.bad_messages),
-            refusals: self.settings.guard.as_ref().map(|guard| guard.refusals()),
+            refusals: self.settings.guard.as_ref().map(|guard| guard.denials()),
             ..ServerStatus::default()
         };
         let Some(leader) = self.leader() else { return status };
@@ -114,7 +114,7 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
             waiting_for: leader.waits_for_values().then(|| VALUES.to_owned()),
             updates_per_second: Some(leader.history.updates_per_second()),
             // A step needs every server.
-            serving: Some(leader.serving && leader.servers.iter().all(|it| it.is_here())),
+            serving: Some(leader.is_serving() && leader.servers.iter().all(|it| it.is_here())),
             coordinator: Some(leader.coordinator.status(leader.now())),
             servers: leader.presences(status.usage),
             ..status

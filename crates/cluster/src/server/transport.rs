@@ -48,7 +48,8 @@ impl std::fmt::Debug for TransportSettings {
 }
 
 /// The outcome of a call.
-pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+pub(super) type Answering =
+    Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 /// Serving, until its end.
 pub(super) type Served = Pin<Box<dyn Future<Output = Result<(), tonic::transport::Error>> + Send>>;
@@ -56,7 +57,7 @@ pub(super) type Served = Pin<Box<dyn Future<Output = Result<(), tonic::transport
 /// Answers the calls of [`stream::SERVICE`].
 pub(super) trait Calls: Send + Sync {
     /// Answers one call.
-    fn call(self: Arc<Self>, request: Request<Body>) -> Answer;
+    fn call(self: Arc<Self>, request: Request<Body>) -> Answering;
 }
 
 /// The services of a parameter server: health, and all others.
@@ -71,7 +72,7 @@ pub(super) struct Services {
 /// The future is boxed, since an unboxed one is compiled by each crate that awaits it.
 pub(super) fn serve(
     services: Services,
-    incoming: secured::Served,
+    incoming: door::Incoming,
     admission: AdmissionLayer,
     ending: Pin<Box<dyn Future<Output = ()> + Send>>,
 ) -> Served {
@@ -90,13 +91,13 @@ pub(super) fn serve(
 impl Service<Request<Body>> for Services {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Answer;
+    type Future = Answering;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Answer {
+    fn call(&mut self, request: Request<Body>) -> Answering {
         match request.uri().path().trim_start_matches('/').split_once('/') {
             Some((HealthServer::<HealthService>::NAME, _)) => self.health.call(request),
             _ => Arc::clone(&self.calls).call(request),

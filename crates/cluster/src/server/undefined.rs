@@ -22,7 +22,7 @@ use super::serve::answer_calls;
 use super::serve_error::ServeError;
 use super::service::{self, once};
 use super::status::{PROGRAM, ServerStatus};
-use super::transport::{self, Answer, Calls, TransportSettings, door};
+use super::transport::{self, Answering, Calls, TransportSettings, door};
 use crate::batches::Batches;
 use crate::definition::{Definition, DefinitionError, Limits};
 use crate::index::ServerIndex;
@@ -83,7 +83,7 @@ impl Undefined {
             drop(came.wait_for(Option::is_some).await);
             reporter.set_not_serving::<transport::Name>().await;
         };
-        let served = answer_calls(calls, incoming, (most, settings), ending);
+        let served = answer_calls(calls, incoming, most, settings, ending);
         let alone = async {
             match self.index {
                 ServerIndex::LEADER => std::future::pending().await,
@@ -163,7 +163,7 @@ impl Undefined {
 }
 
 impl Calls for Undefined {
-    fn call(self: Arc<Self>, request: http::Request<tonic::body::Body>) -> Answer {
+    fn call(self: Arc<Self>, request: http::Request<tonic::body::Body>) -> Answering {
         Box::pin(async move {
             Ok(match service::method(&request) {
                 "Train" => stream::answer(request, |it| self.train(it)).await,

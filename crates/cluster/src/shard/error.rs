@@ -186,7 +186,7 @@ pub enum ShardError {
     },
     /// bf16 stands for `f32` alone.
     #[error("bf16 on the wire is for variables of f32; these have elements of {got} bytes")]
-    Wire {
+    NumberFormat {
         /// The bytes of an element.
         got: usize,
     },

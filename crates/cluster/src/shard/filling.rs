@@ -9,7 +9,7 @@ use sync_replicas::{Gradient, Scalar};
 
 use super::Section;
 use super::error::StageError;
-use super::wire::Wire;
+use super::number_format::NumberFormat;
 use crate::placement::{Part, check_indices};
 
 /// The bytes of a row's number.
@@ -34,7 +34,8 @@ impl<T: Scalar> Filling<T> {
     pub(super) fn new(
         section: &Section,
         part: &Part,
-        (wire, pool): (Wire, &BufferPool<T>),
+        wire: NumberFormat,
+        pool: &BufferPool<T>,
     ) -> Result<Self, StageError> {
         let (rows, elements) = match section.kind {
             GradientKind::Missing => (0, 0),
@@ -90,7 +91,12 @@ impl<T: Scalar> Filling<T> {
     }
 
     /// Takes the next bytes.
-    pub(super) fn fill(&mut self, bytes: &[u8], part: &Part, wire: Wire) -> Result<(), StageError> {
+    pub(super) fn fill(
+        &mut self,
+        bytes: &[u8],
+        part: &Part,
+        wire: NumberFormat,
+    ) -> Result<(), StageError> {
         let name = || part.name.clone();
         let element = wire.element::<T>();
         let head = (self.rows - self.indices.len()) * INDEX;

@@ -14,14 +14,14 @@ use sync_replicas::{Gradient, ReplicaId, Scalar};
 
 use super::error::StageError;
 use super::filling::Filling;
-use super::wire::Wire;
+use super::number_format::NumberFormat;
 use super::{Contribution, Section};
 use crate::placement::Part;
 
 /// All contributions that are neither admitted nor discarded.
 #[derive(Debug)]
 pub(super) struct Staging<T: Scalar> {
-    wire: Wire,
+    wire: NumberFormat,
     /// The most bytes of one contribution.
     largest: usize,
     /// By replica, then by (incarnation, sequence), so that later ones come last.
@@ -40,7 +40,7 @@ pub(super) struct Staging<T: Scalar> {
 pub struct Open<T> {
     contribution: Contribution,
     parts: Arc<[Part]>,
-    wire: Wire,
+    wire: NumberFormat,
     /// `None` once the shard no longer has it.
     staged: Arc<Mutex<Option<Staged<T>>>>,
 }
@@ -66,7 +66,7 @@ impl<T: Scalar> Open<T> {
         let contribution = self.contribution;
         let mut staged = self.lock();
         let received = match &mut *staged {
-            Some(staged) => staged.receive(contribution, section, bytes, (&self.parts, self.wire)),
+            Some(staged) => staged.receive(contribution, section, bytes, &self.parts, self.wire),
             None => Err(StageError::Unknown { contribution }),
         };
         if received.is_err() {
@@ -95,7 +95,7 @@ impl<T: Scalar> Open<T> {
 }
 
 impl<T: Scalar> Staging<T> {
-    pub(super) fn new(wire: Wire, largest: usize, parts: usize) -> Self {
+    pub(super) fn new(wire: NumberFormat, largest: usize, parts: usize) -> Self {
         let pools = (0..parts).map(|_| BufferPool::new(usize::MAX)).collect();
         Self { wire, largest, staged: BTreeMap::new(), decided: BTreeMap::new(), pools }
     }
@@ -165,7 +165,7 @@ impl<T: Scalar> Staging<T> {
             if bytes > self.largest {
                 return Err(StageError::Large { got: bytes, most: self.largest });
             }
-            fillings.push(Filling::new(announced, part, (self.wire, &self.pools[got]))?);
+            fillings.push(Filling::new(announced, part, self.wire, &self.pools[got])?);
         }
         Ok(fillings)
     }
@@ -241,7 +241,8 @@ impl<T: Scalar> Staged<T> {
         contribution: Contribution,
         section: usize,
         bytes: &[u8],
-        (parts, wire): (&[Part], Wire),
+        parts: &[Part],
+        wire: NumberFormat,
     ) -> Result<bool, StageError> {
         let sections = self.sections.len();
         let Some(filling) = self.sections.get_mut(section) else {

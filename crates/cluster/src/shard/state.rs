@@ -1,7 +1,7 @@
 //! A shard's state as named tensors and numbers, and the conversions between those of all shards
 //! and the state of a whole run.
 //!
-//! Knows no file and no message. Invariant: gathering what was scattered gives every bit back,
+//! Knows no file and no message. Invariant: tensors what was scattered gives every bit back,
 //! however many shards there are, so that a checkpoint fits any number of them.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ use sync_replicas::{Scalar, Snapshot, Variables};
 
 use super::{AverageSettings, Shard, ShardError, StateError};
 use crate::index::VariableIndex;
-use crate::placement::{Part, Placement, cut_dense};
+use crate::placement::{Part, PartPlace, Placement, cut_dense};
 use crate::tensor::in_standard_layout;
 
 const VARIABLE: &str = "variable/";
@@ -213,19 +213,18 @@ pub fn gather<T: Scalar>(
         .iter()
         .map(|state| state.tensors.iter().map(|(name, it)| (&**name, &**it)).collect())
         .collect();
-    let gathering = Gathering { placement, found };
+    let tensors = ShardTensors { placement, found };
     let mut variables = Variables::new();
     for (index, (name, _)) in placement.variables().iter().enumerate() {
-        let array =
-            gathering.join(VariableIndex::new(index), |part| format!("{VARIABLE}{part}"))?;
+        let array = tensors.join(VariableIndex::new(index), |part| format!("{VARIABLE}{part}"))?;
         variables = variables.with(name, array).or_else(|error| misfit(error.to_string()))?;
     }
     let mut optimizer_state: StateMap<'static, T> =
         first.map(OPTIMIZER).into_iter().filter_map(number).collect();
-    gathering.tensors(OPTIMIZER, &mut optimizer_state)?;
+    tensors.tensors(OPTIMIZER, &mut optimizer_state)?;
     let averages = first.averages.then(|| {
         let mut averages = StateMap::new();
-        gathering.tensors(AVERAGE, &mut averages).map(|()| averages)
+        tensors.tensors(AVERAGE, &mut averages).map(|()| averages)
     });
     let averages = averages.transpose()?;
     let (global_step, generation) = (first.global_step, first.generation);
@@ -255,19 +254,19 @@ fn number<'a, T: Scalar>(
 }
 
 /// The tensors of all shards by name.
-struct Gathering<'a, T> {
+struct ShardTensors<'a, T> {
     placement: &'a Placement,
     found: Vec<BTreeMap<&'a str, &'a ArrayD<T>>>,
 }
 
-impl<T: Scalar> Gathering<'_, T> {
+impl<T: Scalar> ShardTensors<'_, T> {
     /// One variable's tensor from those of its parts, which have these names.
     fn join(
         &self,
         variable: VariableIndex,
         name: impl Fn(&str) -> String,
     ) -> Result<ArrayD<T>, StateError> {
-        for &(shard, position) in self.placement.places(variable) {
+        for &PartPlace { shard, position } in self.placement.places(variable) {
             let part = &self.placement.parts(shard)[position];
             let (name, shape) = (name(&part.name), &part.shape);
             let got = self.found[shard].get(&*name).map(|array| array.shape());
@@ -275,7 +274,7 @@ impl<T: Scalar> Gathering<'_, T> {
                 return misfit(format!("expected `{name}` of shape {shape:?}, got {got:?}"));
             }
         }
-        Ok(self.placement.join(variable, |shard, position| {
+        Ok(self.placement.join(variable, |PartPlace { shard, position }| {
             let part = &self.placement.parts(shard)[position];
             self.found[shard][&*name(&part.name)].view()
         }))
@@ -285,7 +284,8 @@ impl<T: Scalar> Gathering<'_, T> {
     fn tensors(&self, prefix: &str, map: &mut StateMap<'static, T>) -> Result<(), StateError> {
         for (index, (variable, _)) in self.placement.variables().iter().enumerate() {
             let index = VariableIndex::new(index);
-            let Some(&(shard, position)) = self.placement.places(index).first() else { continue };
+            let Some(&place) = self.placement.places(index).first() else { continue };
+            let PartPlace { shard, position } = place;
             let first = format!("{prefix}{}/", self.placement.parts(shard)[position].name);
             let of_part = self.found[shard].range(&*first..).map(|(name, _)| *name);
             let of_part = of_part.map_while(|name| name.strip_prefix(&*first));

@@ -75,7 +75,7 @@ impl<T: Scalar> Shard<T> {
         }
         // Until it is known that it is.
         let whole = std::mem::replace(&mut self.whole, false);
-        self.apply_variable(variable, last, (global_step, generation))?;
+        self.apply_variable(variable, last, global_step, generation)?;
         self.whole = whole;
         Ok(())
     }
@@ -84,7 +84,8 @@ impl<T: Scalar> Shard<T> {
         &mut self,
         variable: Option<VariableIndex>,
         last: bool,
-        (global_step, generation): (GlobalStep, Generation),
+        global_step: GlobalStep,
+        generation: Generation,
     ) -> Result<(), ShardError> {
         match self.open.take() {
             None if last => {

@@ -14,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use turmoil::net::{TcpListener, TcpStream};
 
 use super::successor::First;
-use crate::client::{Dial, DialFuture, endpoint};
+use crate::client::{Dial, DialError, DialFuture, endpoint};
 
 pub(super) const PORT: u16 = 7000;
 
@@ -178,7 +178,7 @@ pub(super) fn dial(host: String, cables: Cables, first: First) -> Dial {
                 }
             });
             let endpoint = endpoint("http://simulated")?;
-            endpoint.connect_with_connector(connector).await.map_err(|error| error.to_string())
+            endpoint.connect_with_connector(connector).await.map_err(DialError::Transport)
         })
     })
 }

@@ -138,7 +138,7 @@ impl Program {
         let reach = self.reach(&cluster, format!("worker{index}"));
         let (hooks, duties) = self.hooks().split();
         trainer.duties = duties;
-        Ok(trainer.compute_over((reach, process), &self, |_| Numbers, hooks).await?)
+        Ok(trainer.compute_over(reach, process, &self, |_| Numbers, hooks).await?)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::placement::cut_dense;
 use crate::proto::ToServer;
 use crate::proto::to_replica::Message as Said;
 use crate::proto::to_server::Message;
-use crate::server::offline::{self, Link, Talk, begin};
+use crate::server::offline::{self, ServedLink, Talk, begin};
 use crate::server::{Server, ServerStatus};
 
 use std::sync::Arc;
@@ -52,7 +52,7 @@ pub(super) async fn answers(bytes: &[u8]) -> Heard {
     let server = server_of(0, 2);
     let served = super::server_of(1, 2);
     offline::begin_served(&served);
-    let link = Link::begin(&server, served).await;
+    let link = ServedLink::begin(&server, served).await;
     let mut other = Other::begun(&server, 2).await;
     link.decide();
     let mut others = other.commit().await;

@@ -17,12 +17,12 @@ use crate::proto::to_replica::Message as Said;
 use crate::proto::to_server::Message;
 use crate::proto::{self, ToServer};
 use crate::server::Server;
-use crate::server::offline::{Link, Talk, begin_served};
+use crate::server::offline::{ServedLink, Talk, begin_served};
 
 /// A cluster, and how often each kind of message went to or from its coordinator.
 struct Crowd {
     server: Arc<Server<f32>>,
-    links: Vec<Link>,
+    links: Vec<ServedLink>,
     replicas: Vec<Talk>,
     servers: usize,
     counts: BTreeMap<&'static str, usize>,
@@ -38,8 +38,8 @@ impl Crowd {
         };
         let server = of(0);
         let others = (1..servers).map(of).inspect(|other| begin_served(other));
-        let links: Vec<_> = others.map(|other| Link::of(&server, other)).collect();
-        Link::begin_all(&server, &links).await;
+        let links: Vec<_> = others.map(|other| ServedLink::of(&server, other)).collect();
+        ServedLink::begin_all(&server, &links).await;
         let mut crowd =
             Self { server, links, replicas: Vec::new(), servers, counts: BTreeMap::new() };
         for replica in 0..replicas {

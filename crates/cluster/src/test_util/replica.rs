@@ -12,13 +12,13 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{Heard, SENDER, agreement, connection, placement, run, shapes};
 use crate::client::protocol::{Action, ConnectionId, PushReport, Work};
-use crate::client::{Incoming, ReplicaSettings, ReplicaState, Sinks, WaitError, read};
+use crate::client::{ConnectionEvent, ReplicaSettings, ReplicaState, Sinks, WaitError, read};
 use crate::coordinator::Times;
 use crate::index::VariableIndex;
 use crate::proto::to_replica::Message as Said;
 use crate::proto::{self, ToReplica};
 use crate::server::offline::whole;
-use crate::shard::Wire;
+use crate::shard::NumberFormat;
 
 /// What one of the servers says. Afterwards both say what makes sense, and the replica goes on.
 pub(super) async fn hear(server: usize, bytes: &[u8]) -> Heard {
@@ -57,11 +57,11 @@ pub(super) async fn status(bytes: &[u8]) -> Heard {
 struct Replica {
     state: ReplicaState<f32>,
     sinks: Sinks<f32>,
-    inbox: UnboundedReceiver<Incoming>,
+    inbox: UnboundedReceiver<ConnectionEvent>,
     now: Duration,
     /// By server: its connection, and the end of it that is to come.
     ids: [Option<ConnectionId>; 2],
-    ends: [Option<Incoming>; 2],
+    ends: [Option<ConnectionEvent>; 2],
 }
 
 impl Replica {
@@ -71,7 +71,7 @@ impl Replica {
             process: 1,
             agreement: agreement(),
             duties: ServerDuties::default(),
-            wire: Wire::Native,
+            wire: NumberFormat::Native,
             reconnect_timeout: Duration::MAX,
             heartbeat: Duration::MAX,
             tell_superseded: true,

@@ -11,7 +11,7 @@ use crate::client::protocol::{Departure, Ended, Hello, Reply, Request};
 use crate::coordinator::{Commit, GivenUp, Refusal, Ticket};
 use crate::place::{Caller, NotAdmitted};
 use crate::proto;
-use crate::shard::Wire;
+use crate::shard::NumberFormat;
 use crate::tensor::in_standard_layout;
 use proto::to_replica::Message as ToReplica;
 use proto::to_server::Message as ToServer;
@@ -38,7 +38,7 @@ pub(crate) fn initial_values<T: Scalar + bytemuck::Pod>(
 ) -> impl Iterator<Item = ToServer> + Send + use<T> {
     let pieces = values.arrays().to_vec().into_iter().enumerate().flat_map(|(place, array)| {
         let whole = 0..array.len();
-        let pieces = Wire::Native.pieces(in_standard_layout(array), whole);
+        let pieces = NumberFormat::Native.pieces(in_standard_layout(array), whole);
         pieces.map(move |(_, data)| proto::InitialValues {
             tensor: place as u32,
             data,

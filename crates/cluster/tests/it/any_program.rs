@@ -12,7 +12,8 @@ use std::time::Duration;
 use cluster::security::SharedKey;
 use cluster::spec::Node;
 use cluster::{
-    Cluster, ClusterError, ClusterReport, OnCluster, ProcessHandle, Resolve, ServerFiles, Wire,
+    Cluster, ClusterError, ClusterReport, NumberFormat, OnCluster, ProcessHandle, Resolve,
+    ServerFiles,
 };
 use optim::{Adagrad, AdamW, Groups, HyperParameterError, Optimizer, Schedule, Step, Tile};
 use sync_replicas::checkpoint::{self, Checkpoints, RunId, TrainingState};
@@ -143,7 +144,7 @@ fn what_it_cannot_serve_is_refused_in_words() {
         refused(own, "the optimizer Own(Constant(0.1)) is the program's own");
         // Four slots would be too much where two are not.
         let many = described(AdamW::new(0.1)).total_num_replicas(2);
-        let cluster = rig.cluster("worker", 0).wire(Wire::Bf16);
+        let cluster = rig.cluster("worker", 0).wire(NumberFormat::Bf16);
         let large = sync_replicas::Variables::new()
             .with("w", ndarray::Array2::<f32>::zeros((1000, 30)))
             .expect("one name");

@@ -46,7 +46,7 @@ proptest! {
             let parts: Vec<_> = placement
                 .places(VariableIndex::new(variable))
                 .iter()
-                .map(|&(shard, position)| &placement.parts(shard)[position])
+                .map(|place| &placement.parts(place.shard)[place.position])
                 .collect();
             prop_assert!(parts.len() <= rows.max(1));
             prop_assert!(parts.len() <= shards);
@@ -96,8 +96,8 @@ proptest! {
     ) {
         let whole: ArrayD<f32> = array(&shape, seed);
         let placement = Placement::new(&[("v", shape.clone())], 4, shards);
-        let joined = placement.join(VariableIndex::new(0), |shard, position| {
-            cut_dense(&placement.parts(shard)[position], whole.view())
+        let joined = placement.join(VariableIndex::new(0), |place| {
+            cut_dense(&placement.parts(place.shard)[place.position], whole.view())
         });
         prop_assert_eq!(&joined, &whole);
         if shape.is_empty() {
@@ -105,8 +105,8 @@ proptest! {
         }
         let sparse = slices(&shape, seed);
         let dense = sparse.to_dense(shape[0]).expect("it fits");
-        let joined = placement.places(VariableIndex::new(0)).iter().map(|&(shard, position)| {
-            let part = &placement.parts(shard)[position];
+        let joined = placement.places(VariableIndex::new(0)).iter().map(|place| {
+            let part = &placement.parts(place.shard)[place.position];
             let cut = cut_sparse(part, &sparse).into_owned();
             cut.to_dense(part.shape[0]).expect("it fits")
         });

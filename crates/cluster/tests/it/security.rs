@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use cluster::Connector;
-use cluster::security::{RefusalCounts, SharedKey, Signer, TlsError, TlsSettings, wall_clock};
+use cluster::security::{DenialCounts, SharedKey, Signer, TlsError, TlsSettings, wall_clock};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::net::TcpListener;
 use tonic::transport::Endpoint;
@@ -116,7 +116,7 @@ async fn a_shared_key_lets_in_those_who_have_it() {
         let got = call(port, None, Signer::new(key, wall_clock)).await;
         assert_eq!(got.as_ref().err().map(Status::code), expected, "{name}: {got:?}");
     }
-    let counts = RefusalCounts { missing: 1, wrong_key: 1, ..RefusalCounts::default() };
+    let counts = DenialCounts { missing: 1, wrong_key: 1, ..DenialCounts::default() };
     assert_eq!(server.inner.status().refusals, Some(counts));
 }
 

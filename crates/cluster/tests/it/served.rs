@@ -12,7 +12,7 @@ use cluster::driver::server::{
 };
 use cluster::driver::shard::{Shard, ShardSettings};
 use cluster::security::{Guard, ServerTls, SharedKey, Signer, wall_clock};
-use cluster::{Agreement, Wire};
+use cluster::{Agreement, NumberFormat};
 use optim::{OptimizerState, Sgd};
 use sync_replicas::driver::ServerDuties;
 use sync_replicas::engine::Settings;
@@ -102,11 +102,9 @@ impl Server {
             record: None,
             run: run.parse().expect("32 digits"),
             variables: start.len(),
-            wire: Wire::Native,
+            wire: NumberFormat::Native,
             reach: Connector::tcp(addresses, Signer::new(None, wall_clock), None),
-            checkpoints: None,
-            last_step: None,
-            nan_guard: false,
+            duties: ServerDuties::default(),
             reconnect_timeout: patience,
             staging: 3,
             guard: guard.clone(),
@@ -156,7 +154,7 @@ impl Server {
             process,
             agreement: agreement(),
             duties: ServerDuties::default(),
-            wire: Wire::Native,
+            wire: NumberFormat::Native,
             reconnect_timeout,
             heartbeat: Duration::from_millis(500),
             tell_superseded: true,

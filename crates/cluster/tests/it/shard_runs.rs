@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cluster::driver::index::VariableIndex;
 use cluster::driver::placement::Placement;
-use cluster::driver::shard::{AverageSettings, ShardError, ShardSettings, Wire};
+use cluster::driver::shard::{AverageSettings, NumberFormat, ShardError, ShardSettings};
 use sync_replicas::driver::Generation;
 use sync_replicas::engine::Admission;
 use sync_replicas::options::SummationOrder;
@@ -73,9 +73,10 @@ fn sharded(
     }
     let mut averages = Variables::new();
     for (index, (name, _)) in placement.variables().iter().enumerate() {
-        let array = placement.join(VariableIndex::new(index), |shard, n| {
-            let kept = shards[shard].averages().expect("they are kept");
-            kept.average(&placement.parts(shard)[n].name).expect("all are averaged")
+        let array = placement.join(VariableIndex::new(index), |place| {
+            let kept = shards[place.shard].averages().expect("they are kept");
+            kept.average(&placement.parts(place.shard)[place.position].name)
+                .expect("all are averaged")
         });
         averages = averages.with(name.as_str(), array).expect("a name of its own");
     }
@@ -105,7 +106,7 @@ fn any_number_of_shards_gives_the_bits_of_one_process() {
 fn arrival_order_sums_as_they_come() {
     let placement = Placement::new(&[("w", vec![2])], 4, 1);
     let initial = Variables::new().with("w", ndarray::arr1(&[0.0_f32, 0.0])).expect("a name");
-    let settings = ShardSettings { wire: Wire::Bf16, ..Default::default() };
+    let settings = ShardSettings { wire: NumberFormat::Bf16, ..Default::default() };
     let mut shards = shards(&placement, &initial, || Box::new(optim::Sgd::new(1.0)), &settings);
     let shard = &mut shards[0];
     for (replica, value) in [(0, 1.0_f32), (1, 2.0), (2, 6.0)] {

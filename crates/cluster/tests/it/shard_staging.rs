@@ -2,7 +2,7 @@
 
 use cluster::driver::index::VariableIndex;
 use cluster::driver::placement::Placement;
-use cluster::driver::shard::{Section, Shard, ShardSettings, StageError, Wire};
+use cluster::driver::shard::{NumberFormat, Section, Shard, ShardSettings, StageError};
 use ndarray::arr1;
 use optim::{OptimizerState, Sgd};
 use sync_replicas::driver::Generation;
@@ -11,7 +11,7 @@ use sync_replicas::store::GradientKind;
 use crate::support::{array, contribution, receive};
 
 /// A vector of three, a table of 4 x 2 rows, and a scalar, of `f32`.
-fn shard(wire: Wire) -> Shard<f32> {
+fn shard(wire: NumberFormat) -> Shard<f32> {
     let shapes = [("b", vec![3]), ("table", vec![4, 2]), ("s", vec![])];
     let placement = Placement::new(&shapes, 4, 1);
     let initial = shapes.iter().map(|(_, shape)| array(shape, 1)).collect();
@@ -32,7 +32,7 @@ fn sparse(part: usize, rows: u64) -> Section {
 
 #[track_caller]
 fn refuse_begin(sections: &[Section], expected: &str) {
-    let mut shard = shard(Wire::Native);
+    let mut shard = shard(NumberFormat::Native);
     let error = shard.begin(contribution(0, 1), sections).expect_err("it does not fit");
     assert!(error.to_string().contains(expected), "{error}");
     assert_eq!(shard.staged_bytes(), 0);
@@ -53,21 +53,21 @@ fn announcements_that_do_not_fit_are_refused_before_anything_is_allocated() {
         &[dense(0), sparse(1, most / 16)],
         "with 67108876 bytes, expected at most 67108864",
     );
-    let mut shard = shard(Wire::Native);
+    let mut shard = shard(NumberFormat::Native);
     assert_eq!(shard.begin(contribution(0, 1), &[sparse(1, most / 16)]), Ok(false));
 }
 
 /// A sender's word alone makes no room: only what a part itself would take.
 #[test]
 fn a_claim_of_many_rows_takes_no_memory_until_they_come() {
-    let mut shard = shard(Wire::Native);
+    let mut shard = shard(NumberFormat::Native);
     shard.begin(contribution(0, 1), &[sparse(1, 1 << 21)]).expect("it could be");
     assert!(shard.staged_bytes() <= 4 * 8 + 8 * 4, "{}", shard.staged_bytes());
 }
 
 #[track_caller]
 fn refuse_data(sections: &[Section], section: usize, bytes: &[u8], expected: &str) {
-    let mut shard = shard(Wire::Native);
+    let mut shard = shard(NumberFormat::Native);
     let id = contribution(0, 1);
     assert_eq!(shard.begin(id, sections), Ok(false));
     let error = receive(&shard, id, section, bytes).expect_err("it does not fit");
@@ -94,14 +94,14 @@ fn data_that_do_not_fit_end_the_contribution() {
 
 #[test]
 fn sections_come_in_any_order_and_in_pieces() {
-    let mut shard = shard(Wire::Native);
+    let mut shard = shard(NumberFormat::Native);
     let id = contribution(3, 9);
     let sections =
         [dense(0), sparse(1, 2), Section { part: 2, kind: GradientKind::Missing, rows: 0 }];
     assert_eq!(shard.begin(id, &sections), Ok(false));
     let indices: Vec<u8> = [3_i64, 0].iter().flat_map(|index| index.to_le_bytes()).collect();
     let mut values = Vec::new();
-    Wire::Native.put(&[1.0_f32, 2.0, 3.0, 4.0], &mut values);
+    NumberFormat::Native.put(&[1.0_f32, 2.0, 3.0, 4.0], &mut values);
     assert_eq!(receive(&shard, id, 1, &indices[..8]), Ok(false));
     assert_eq!(receive(&shard, id, 0, &values[..12]), Ok(false));
     assert_eq!(receive(&shard, id, 0, &[]), Ok(false));
@@ -124,7 +124,7 @@ fn sections_come_in_any_order_and_in_pieces() {
 
 #[test]
 fn what_carries_no_data_is_whole_at_once() {
-    let mut shard = shard(Wire::Native);
+    let mut shard = shard(NumberFormat::Native);
     assert_eq!(shard.begin(contribution(0, 1), &[sparse(1, 0)]), Ok(true));
     assert_eq!(shard.begin(contribution(1, 1), &[]), Ok(true));
     assert!(shard.is_staged(contribution(0, 1)) && shard.is_staged(contribution(1, 1)));
@@ -133,7 +133,7 @@ fn what_carries_no_data_is_whole_at_once() {
 /// The coordinator's word on a whole contribution may come after the replica went on.
 #[test]
 fn a_later_contribution_replaces_what_is_not_whole_and_no_more() {
-    let mut shard = shard(Wire::Native);
+    let mut shard = shard(NumberFormat::Native);
     let [first, second, third] = [1, 2, 3].map(|sequence| contribution(0, sequence));
     shard.begin(first, &[dense(2)]).expect("it fits");
     assert_eq!(receive(&shard, first, 0, &[0; 4]), Ok(true));
@@ -160,7 +160,7 @@ fn a_later_contribution_replaces_what_is_not_whole_and_no_more() {
 /// P-15: what is whole may have been accepted when it comes again over another connection.
 #[test]
 fn what_is_whole_stays_when_it_comes_again_and_until_it_is_decided() {
-    let mut shard = shard(Wire::Native);
+    let mut shard = shard(NumberFormat::Native);
     let [first, second] = [1, 2].map(|sequence| contribution(0, sequence));
     shard.begin(first, &[dense(2)]).expect("it fits");
     assert_eq!(receive(&shard, first, 0, &[0; 4]), Ok(true));
@@ -178,7 +178,7 @@ fn what_is_whole_stays_when_it_comes_again_and_until_it_is_decided() {
 
 #[test]
 fn a_kind_other_than_at_first_is_refused_at_the_announcement() {
-    let mut shard = shard(Wire::Native);
+    let mut shard = shard(NumberFormat::Native);
     shard.begin(contribution(0, 1), &[dense(2)]).expect("it fits");
     receive(&shard, contribution(0, 1), 0, &[0; 4]).expect("it fits");
     shard.admit(contribution(0, 1), 0, None).expect("it is staged");
@@ -190,7 +190,7 @@ fn a_kind_other_than_at_first_is_refused_at_the_announcement() {
 /// what is committed is what was sent.
 #[test]
 fn a_commit_names_what_is_staged() {
-    let mut shard = shard(Wire::Native);
+    let mut shard = shard(NumberFormat::Native);
     let [first, second] = [contribution(0, 1), contribution(1, 1)];
     assert_eq!(shard.vet(first, &[0].map(VariableIndex::new)), Ok(false), "nothing is staged");
     shard.begin(first, &[dense(0), sparse(1, 0)]).expect("it fits");
@@ -222,16 +222,16 @@ fn a_commit_names_what_is_staged() {
 fn bf16_rounds_once_and_is_for_f32_alone() {
     let numbers = [1.0_f32, -2.5, 0.1];
     let mut bytes = Vec::new();
-    Wire::Bf16.put(&numbers, &mut bytes);
+    NumberFormat::Bf16.put(&numbers, &mut bytes);
     assert_eq!(bytes.len(), 6);
     let mut got: Vec<f32> = Vec::new();
-    Wire::Bf16.take(&bytes, &mut got);
+    NumberFormat::Bf16.take(&bytes, &mut got);
     assert_eq!(got, [1.0, -2.5, 0.100_097_656]);
     let mut all: Vec<f64> = Vec::new();
-    Wire::Native.take(&f64::NAN.to_le_bytes(), &mut all);
+    NumberFormat::Native.take(&f64::NAN.to_le_bytes(), &mut all);
     assert_eq!(all[0].to_bits(), f64::NAN.to_bits());
     let placement = Placement::new(&[("b", vec![3])], 8, 1);
-    let settings = ShardSettings { wire: Wire::Bf16, ..Default::default() };
+    let settings = ShardSettings { wire: NumberFormat::Bf16, ..Default::default() };
     let optimizer = OptimizerState::new(Sgd::new(1.0)).expect("a good rate");
     let initial = vec![arr1(&[0.0_f64; 3]).into_dyn()];
     let error = Shard::new(placement.parts(0), initial, optimizer, settings).expect_err("f64");

@@ -100,13 +100,13 @@ fn any_number_of_shards_has_the_rows_of_one_process() {
             for key in KEYS {
                 let owner = &shards[table.owner(key, count)];
                 let mut row = vec![0.0; table.width()];
-                owner.tables().lookup(at, (number, &[key]), &mut row).expect("it is of that step");
+                owner.tables().lookup(at, number, &[key], &mut row).expect("it is of that step");
                 rows.extend(row);
             }
             assert_eq!(rows, expected[number], "{count} shards, table {}", table.name());
             let mut row = vec![0.0; table.width()];
             let late = (generation, (STEPS as i64 - 1).into());
-            let looked_up = shards[0].tables().lookup(late, (number, &[1]), &mut row);
+            let looked_up = shards[0].tables().lookup(late, number, &[1], &mut row);
             assert_eq!(looked_up, Err(Some(at)), "rows of a step that is over");
         }
     }

@@ -148,8 +148,8 @@ pub fn joined(placement: &Placement, shards: &[Shard<f32>]) -> Variables<f32> {
     let snapshots: Vec<_> = shards.iter().map(Shard::snapshot).collect();
     let mut joined = Variables::new();
     for (index, (name, _)) in placement.variables().iter().enumerate() {
-        let array = placement.join(VariableIndex::new(index), |shard, n| {
-            snapshots[shard].variables.arrays()[n].view()
+        let array = placement.join(VariableIndex::new(index), |place| {
+            snapshots[place.shard].variables.arrays()[place.position].view()
         });
         joined = joined.with(name.as_str(), array).expect("a name of its own");
     }

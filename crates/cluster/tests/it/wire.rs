@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cluster::spec::Node;
-use cluster::{Cluster, ClusterReport, OnCluster, Wire};
+use cluster::{Cluster, ClusterReport, NumberFormat, OnCluster};
 use half::bf16;
 use sync_replicas::checkpoint::{self, TrainingState};
 use sync_replicas::{BoxError, Computed, Hooks, Model, Variables, Work};
@@ -51,7 +51,7 @@ fn what_is_shown_has_all_bits_and_what_is_computed_from_has_not() {
             noted.push((snapshot.global_step.get(), variables.sha256(), is_rounded(variables)));
             Ok(())
         });
-        let cluster = Cluster::new(place).wire(Wire::Bf16);
+        let cluster = Cluster::new(place).wire(NumberFormat::Bf16);
         let trainer = replicas(2, 2).on(&cluster).build(variables()).expect("it fits");
         trainer.fit(&Rounded, numbers, hooks).expect("it trains")
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cluster::driver::client::protocol::{Action, Request};
 use cluster::driver::coordinator::{GivenUp, Ticket};
 use cluster::driver::index::VariableIndex;
-use cluster::driver::shard::{Section, Wire};
+use cluster::driver::shard::{NumberFormat, Section};
 use engine::{Admission, ReplicaId};
 use sync_replicas::store::GradientKind;
 
@@ -86,7 +86,7 @@ impl Process {
                 let first = it.variable.get() * ROWS;
                 let mut bytes = Vec::new();
                 let numbers = &elements[first + it.rows.start..first + it.rows.end];
-                Wire::Native.put(numbers, &mut bytes);
+                NumberFormat::Native.put(numbers, &mut bytes);
                 pieces.push(bytes);
             }
         }

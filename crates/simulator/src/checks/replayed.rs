@@ -14,7 +14,7 @@ use crate::plan::Plan;
 use crate::stream::Stream;
 
 /// A fleet whose steps are drawn.
-struct Fleet {
+struct TraceSpec {
     machines: usize,
     /// The spread of a batch, of its logarithm.
     noise: f64,
@@ -29,10 +29,17 @@ struct Fleet {
 }
 
 /// Long sequences, a slow rank, and a fleet that shares a switch.
-const FLEETS: [Fleet; 3] = [
-    Fleet { machines: 32, noise: 0.094, lasts: 0.0, common: 0.05, slow: None, together: 0 },
-    Fleet { machines: 4, noise: 0.01, lasts: 0.3, common: 0.1, slow: Some((2, 2.25)), together: 0 },
-    Fleet { machines: 10, noise: 0.06, lasts: 0.7, common: 0.3, slow: None, together: 3 },
+const TRACES: [TraceSpec; 3] = [
+    TraceSpec { machines: 32, noise: 0.094, lasts: 0.0, common: 0.05, slow: None, together: 0 },
+    TraceSpec {
+        machines: 4,
+        noise: 0.01,
+        lasts: 0.3,
+        common: 0.1,
+        slow: Some((2, 2.25)),
+        together: 0,
+    },
+    TraceSpec { machines: 10, noise: 0.06, lasts: 0.7, common: 0.3, slow: None, together: 3 },
 ];
 const STEPS: usize = 300;
 const SEED: u64 = 23;
@@ -40,21 +47,21 @@ const MOST_BACKUPS: usize = 3;
 const TOLERANCE: f64 = 0.05;
 
 pub(super) fn check() -> Check {
-    let results = FLEETS.iter().map(Fleet::found).collect::<Result<Vec<_>, _>>();
+    let results = TRACES.iter().map(TraceSpec::found).collect::<Result<Vec<_>, _>>();
     let (got, holds) = match results {
         Ok(results) => {
             let got = results.iter().map(|Found { off, slow, groups }| {
                 format!("off by {:.1} %, slow {slow:?}, together {groups:?}", 100.0 * off)
             });
-            let is_right = |(found, fleet): (&Found, &Fleet)| {
-                let slow = fleet.slow.map(|slow| slow.0);
-                let together: Vec<i64> = (0..fleet.together as i64).collect();
+            let is_right = |(found, spec): (&Found, &TraceSpec)| {
+                let slow = spec.slow.map(|slow| slow.0);
+                let together: Vec<i64> = (0..spec.together as i64).collect();
                 let groups = Some(together).filter(|group| !group.is_empty());
                 found.off <= TOLERANCE
                     && found.slow.iter().copied().eq(slow)
                     && found.groups.iter().eq(&groups)
             };
-            let holds = results.iter().zip(&FLEETS).all(is_right);
+            let holds = results.iter().zip(&TRACES).all(is_right);
             (got.collect::<Vec<_>>().join("; "), holds)
         }
         Err(error) => (error.to_string(), false),
@@ -72,7 +79,7 @@ pub(super) fn check() -> Check {
     }
 }
 
-/// What is found in a fleet's trace.
+/// What is found in such a trace.
 struct Found {
     /// How far a planned gain is from that of the replay, at most.
     off: f64,
@@ -80,7 +87,7 @@ struct Found {
     groups: Vec<Vec<i64>>,
 }
 
-impl Fleet {
+impl TraceSpec {
     fn found(&self) -> Result<Found, Box<dyn Error>> {
         let trace = Trace::new(self.rows())?;
         let replay = Replay::of(&trace, None, SEED);

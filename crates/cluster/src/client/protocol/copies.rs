@@ -6,7 +6,7 @@ use super::{Request, Version};
 
 #[derive(Debug)]
 pub(super) struct Copies {
-    servers: Vec<Server>,
+    servers: Vec<ServerCopy>,
     /// Whether to ask for all bits.
     full: bool,
     /// How many pieces have come, of all servers' variables.
@@ -14,7 +14,7 @@ pub(super) struct Copies {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Server {
+struct ServerCopy {
     /// The version that is there whole; `None` while it is being written.
     version: Option<Version>,
     pull: Pull,
@@ -30,7 +30,7 @@ enum Pull {
 
 impl Copies {
     pub(super) fn new(servers: usize, full: bool) -> Self {
-        Self { servers: vec![Server::default(); servers], full, pieces: 0 }
+        Self { servers: vec![ServerCopy::default(); servers], full, pieces: 0 }
     }
 
     /// What of a server's variables is here now.
@@ -79,7 +79,7 @@ impl Copies {
     /// From now on all bits are needed; what is here, or was requested, is useless.
     pub(super) fn want_all_bits(&mut self) {
         if !std::mem::replace(&mut self.full, true) {
-            self.servers.fill(Server::default());
+            self.servers.fill(ServerCopy::default());
         }
     }
 }

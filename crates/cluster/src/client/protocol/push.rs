@@ -17,7 +17,7 @@ pub(super) struct Push {
     commit: Commit,
     pub(super) work: Work,
     /// By server.
-    parts: Vec<Part>,
+    parts: Vec<PartStatus>,
     /// Whether the coordinator's server has said that there is room.
     has_room: bool,
     /// Whether the commit was sent over the coordinator's present connection.
@@ -27,14 +27,14 @@ pub(super) struct Push {
 
 /// What is known of one server's part.
 #[derive(Clone, Copy, Debug, Default)]
-struct Part {
+struct PartStatus {
     /// The connection that last carried it.
     sent: Option<u64>,
     /// The server's receipt, once it holds it.
     receipt: Option<u64>,
 }
 
-impl Part {
+impl PartStatus {
     fn is_staged(&self) -> bool {
         self.receipt.is_some()
     }
@@ -42,7 +42,7 @@ impl Part {
 
 impl Push {
     pub(super) fn new(commit: Commit, work: Work, servers: usize) -> Self {
-        let parts = vec![Part::default(); servers];
+        let parts = vec![PartStatus::default(); servers];
         Self { commit, work, parts, has_room: false, committed: false, result: None }
     }
 
@@ -87,7 +87,7 @@ impl Push {
     /// The commit, once the coordinator was sent its part over this connection and every other
     /// server holds its own; `None` if that is not so, or the commit was sent.
     pub(super) fn commit_when_held(&mut self, number: u64, now: Duration) -> Option<Commit> {
-        let held = self.parts[1..].iter().all(Part::is_staged);
+        let held = self.parts[1..].iter().all(PartStatus::is_staged);
         let sent = self.parts[0].sent == Some(number);
         let due = held && sent && !self.committed && self.is_under_way();
         due.then(|| self.commit(now))

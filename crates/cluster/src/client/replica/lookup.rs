@@ -67,7 +67,8 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
             keys,
             version,
             &self.layout,
-            (servers, self.settings.wire),
+            servers,
+            self.settings.wire,
             self.known.as_ref(),
         )?;
         let wanted = rows.servers(servers);

@@ -6,7 +6,7 @@ use sync_replicas::ReplicaId;
 use sync_replicas::driver::ServerDuties;
 
 use crate::Agreement;
-use crate::shard::Wire;
+use crate::shard::NumberFormat;
 
 /// What a replica must know beside the servers.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct ReplicaSettings {
     /// What a server without its own program also has to do.
     pub duties: ServerDuties,
     /// How numbers travel.
-    pub wire: Wire,
+    pub wire: NumberFormat,
     /// How long servers may be out of reach before the replica fails.
     pub reconnect_timeout: Duration,
     /// How often it sends a heartbeat; well below the lease.

@@ -25,13 +25,14 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         S: BatchSource<Batch = M::Batch>,
     {
         let connector = self.cluster.reach()?;
-        self.compute_over((connector, draw()), model, shard, hooks).await
+        self.compute_over(connector, draw(), model, shard, hooks).await
     }
 
     /// The same over connections of any kind, as this life of the process.
     pub(crate) async fn compute_over<M, S>(
         self,
-        life: (Connector, u64),
+        connector: Connector,
+        process: u64,
         model: &M,
         shard: impl Fn(ReplicaId) -> S + Sync,
         hooks: BoxedHooks<T>,
@@ -40,7 +41,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         M: Model<T>,
         S: BatchSource<Batch = M::Batch>,
     {
-        let mut worker = self.worker(life, hooks)?;
+        let mut worker = self.worker(connector, process, hooks)?;
         match worker.run(model, shard(worker.replica)).await {
             Ok(()) => worker.finish().await,
             Err(error) => Err(worker.fail(error).await),

@@ -10,8 +10,9 @@ use sync_replicas::{Hooks, ReplicaId, Scalar};
 use tokio::runtime::{EnterGuard, Handle, Runtime};
 use tokio::time::Instant;
 
+use super::super::runtime::start_runtime;
 use super::super::serving::draw;
-use super::super::{ClusterError, ClusterReport, ClusterTrainer, ProcessHandle, start_runtime};
+use super::super::{ClusterError, ClusterReport, ClusterTrainer, ProcessHandle};
 use super::{ClusterStep, Worker, end_of};
 use crate::client::Departure;
 use crate::spec::Role;
@@ -23,13 +24,13 @@ use crate::spec::Role;
 /// while servers are out of reach.
 pub struct ClusterReplica<T: Scalar + bytemuck::Pod> {
     id: ReplicaId,
-    pub(super) place: Arc<Place<T>>,
+    pub(super) place: Arc<SharedWorker<T>>,
     /// There until it is dropped.
     runtime: Option<Runtime>,
 }
 
 /// What a replica and its step share.
-pub(super) struct Place<T: Scalar + bytemuck::Pod> {
+pub(super) struct SharedWorker<T: Scalar + bytemuck::Pod> {
     /// There until the replica ends; locked while a caller waits with it.
     worker: Mutex<Option<Worker<T>>>,
     handle: Handle,
@@ -94,11 +95,11 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         self.duties = duties;
         let worker = {
             let _inside = runtime.enter();
-            self.worker((connector, draw()), hooks)?
+            self.worker(connector, draw(), hooks)?
         };
         let (id, abandoned) = (worker.replica, worker.abandoned.clone());
         let (worker, handle) = (Mutex::new(Some(worker)), runtime.handle().clone());
-        let place = Arc::new(Place { worker, handle, abandoned });
+        let place = Arc::new(SharedWorker { worker, handle, abandoned });
         Ok(ClusterReplica { id, place, runtime: Some(runtime) })
     }
 }
@@ -109,7 +110,7 @@ impl<T: Scalar + bytemuck::Pod> fmt::Debug for ClusterReplica<T> {
     }
 }
 
-impl<T: Scalar + bytemuck::Pod> Place<T> {
+impl<T: Scalar + bytemuck::Pod> SharedWorker<T> {
     /// Tasks begun meanwhile run in the replica's runtime.
     pub(super) fn enter(&self) -> EnterGuard<'_> {
         self.handle.enter()

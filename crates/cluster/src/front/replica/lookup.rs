@@ -63,7 +63,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
     pub(super) async fn look_up(&mut self, keys: &Keys) -> Result<Option<Rows<T>>, ClusterError> {
         let looked_up = tokio::select! {
             biased;
-            () = leave_requested(&self.stop, &self.abandoned) => return Ok(None),
+            () = leave_requested(&self.handle, &self.abandoned) => return Ok(None),
             looked_up = self.client.look_up(keys) => looked_up,
         };
         match looked_up {

@@ -13,7 +13,7 @@ use sync_replicas::{Computed, Gradient, Keys, Scalar};
 use tokio::time::Instant;
 
 use super::super::ClusterError;
-use super::handle::Place;
+use super::handle::SharedWorker;
 use super::{Worker, end_of, leave_requested, over};
 use crate::client::{PushError, Pushed};
 
@@ -25,7 +25,7 @@ use crate::client::{PushError, Pushed};
 ///
 /// [`ClusterStep::begin_push`]: super::ClusterStep::begin_push
 pub struct ClusterPush<T: Scalar + bytemuck::Pod> {
-    place: Arc<Place<T>>,
+    place: Arc<SharedWorker<T>>,
     /// The number of its step.
     serial: u64,
 }
@@ -38,7 +38,7 @@ impl<T: Scalar + bytemuck::Pod> fmt::Debug for ClusterPush<T> {
 
 impl<T: Scalar + bytemuck::Pod> ClusterPush<T> {
     /// The step that a worker has begun to push.
-    pub(super) fn of(place: &Arc<Place<T>>, serial: u64) -> Self {
+    pub(super) fn of(place: &Arc<SharedWorker<T>>, serial: u64) -> Self {
         Self { place: Arc::clone(place), serial }
     }
 
@@ -114,7 +114,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
     pub(super) fn begin_push(&mut self, pushed: impl Into<Pushed<T>>) -> Result<(), ClusterError> {
         let Some(held) = self.held.take() else { return Err(ClusterError::StepOver) };
         // What it has computed is left to another, as it is when it dies.
-        if !self.stop.is_leave_requested() && !self.abandoned.is_leave_requested() {
+        if !self.handle.is_leave_requested() && !self.abandoned.is_leave_requested() {
             let times = held.times();
             self.own_record.pushed(&held.grant, times);
             let begun = self.client.begin_push(&held.grant, pushed, times);
@@ -132,7 +132,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
     ) -> Result<Poll<Option<Outcome>>, ClusterError> {
         let pushed = tokio::select! {
             biased;
-            () = leave_requested(&self.stop, &self.abandoned) => {
+            () = leave_requested(&self.handle, &self.abandoned) => {
                 self.leave_for_now().await;
                 return Ok(Poll::Ready(None));
             }

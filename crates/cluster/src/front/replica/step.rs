@@ -15,7 +15,7 @@ use sync_replicas::{
 };
 
 use super::super::ClusterError;
-use super::handle::Place;
+use super::handle::SharedWorker;
 use super::{ClusterPush, Held, Worker};
 use crate::client::Pushed;
 
@@ -25,7 +25,7 @@ use crate::client::Pushed;
 /// Dropping it without a push gives the token back: to another replica if the step still needs it.
 /// So does asking for the next step, or the end of its replica; then it can no longer be pushed.
 pub struct ClusterStep<T: Scalar + bytemuck::Pod> {
-    pub(super) place: Arc<Place<T>>,
+    pub(super) place: Arc<SharedWorker<T>>,
     replica: ReplicaId,
     pub(super) serial: u64,
     number: u64,
@@ -47,7 +47,7 @@ impl<T: Scalar + bytemuck::Pod> fmt::Debug for ClusterStep<T> {
 
 impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
     /// The step that a worker holds.
-    pub(super) fn of(worker: &Worker<T>, held: &Held, place: &Arc<Place<T>>) -> Self {
+    pub(super) fn of(worker: &Worker<T>, held: &Held, place: &Arc<SharedWorker<T>>) -> Self {
         Self {
             place: Arc::clone(place),
             replica: worker.replica,

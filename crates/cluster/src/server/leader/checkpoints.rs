@@ -1,23 +1,24 @@
 //! The leader's part in checkpoints: it begins them, hears of their parts, and acts once they are
 //! written.
 
-use sync_replicas::checkpoint::{SavedTable, aside_name};
+use sync_replicas::checkpoint::SavedTable;
 use sync_replicas::record::{FailedSave, Saved};
 use sync_replicas::{GlobalStep, Scalar};
 
 use super::Leader;
 use super::saving::{Gathering, NotSaved};
-use super::shared::Task;
+use super::shared::Job;
 use crate::index::ServerIndex;
 use crate::proto::SaveFailed;
 use crate::proto::to_replica::Message;
+use crate::server::command_error::CommandError;
 use crate::server::parameter_server::Release;
 use crate::shard::ShardState;
 
 impl<T: Scalar + bytemuck::Pod> Leader<T> {
     /// A checkpoint is requested: of now, or of when the servers are ready.
     pub(in crate::server) fn wish_to_save(&mut self) {
-        if !self.serving {
+        if !self.is_serving() {
             self.deferred.save = true;
         } else if !self.own.is_over() {
             self.begin_save();
@@ -33,18 +34,12 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
 
     /// Has every server send its state as of now.
     pub(in crate::server) fn begin_save(&mut self) {
-        if self.settings.checkpoints.is_none() {
+        if self.settings.duties.checkpoints.is_none() {
             return;
         }
         let tables = !self.settings.placement.tables().is_empty();
-        let aside = tables.then(|| {
-            self.saves += 1;
-            // No other attempt of any process has it.
-            let attempt = format!("{:016x}-{}", self.life, self.saves);
-            aside_name(self.coordinator.global_step(), &attempt)
-        });
-        let own = self.saving.begin(&self.servers, &self.coordinator, self.now(), aside);
-        self.tasks.extend(own.map(|(aside, rows)| Task::WriteRows(aside, rows)));
+        let own = self.saving.begin(&self.servers, &self.coordinator, self.now(), tables);
+        self.jobs.extend(own.map(|(aside, rows)| Job::WriteRows(aside, rows)));
         self.write_if_gathered();
     }
 
@@ -53,14 +48,14 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         &mut self,
         server: ServerIndex,
         aside: &str,
-        written: Result<Vec<SavedTable>, String>,
+        written: Result<Vec<SavedTable>, CommandError>,
     ) {
         self.saving.rows_came(server, aside, written);
         self.write_if_gathered();
     }
 
     fn write_if_gathered(&mut self) {
-        self.tasks.extend(self.saving.take_gathered().map(Task::Write));
+        self.jobs.extend(self.saving.take_gathered().map(Job::Write));
     }
 
     /// Another server has sent its state, in answer to this order.
@@ -85,7 +80,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
     pub(in crate::server) fn written(&mut self, written: Result<u64, NotSaved>) {
         // A generation begins once this is done, so this is the checkpoint it took.
         let Some(gathering) = self.saving.under_way.take() else { return };
-        let mut again = gathering.again && self.serving;
+        let mut again = gathering.again && self.is_serving();
         let mut later = false;
         match &written {
             Ok(bytes) => {
@@ -97,7 +92,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
                 if !again && self.ending.is_some() {
                     let pause =
                         self.saving.try_later(error, self.now(), self.settings.reconnect_timeout);
-                    self.tasks.extend(pause.map(Task::SaveLater));
+                    self.jobs.extend(pause.map(Job::SaveLater));
                     later = pause.is_some();
                 }
                 if let Some(ending) = self.ending.as_mut().filter(|_| !again && !later) {

@@ -11,7 +11,7 @@ use sync_replicas::driver::describe;
 use sync_replicas::engine::StopReason;
 use sync_replicas::{GlobalStep, ReplicaId, Scalar, checkpoint};
 
-use super::{Leader, Task};
+use super::{Job, Leader, Phase};
 use crate::coordinator::{Farewell, Saves};
 use crate::index::ServerIndex;
 use crate::proto::Ended;
@@ -25,7 +25,7 @@ pub(crate) const GRACE: Duration = Duration::from_secs(10);
 impl<T: Scalar + bytemuck::Pod> Leader<T> {
     /// Ends training from outside: at once if it is served, and otherwise as soon as it is.
     pub(crate) fn stop(&mut self, reason: StopReason) {
-        if !self.serving && self.ending.is_none() {
+        if !self.is_serving() && self.ending.is_none() {
             tracing::info!(%reason, "training ends once the servers are ready");
             self.deferred.stop.get_or_insert(reason);
             return;
@@ -54,7 +54,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
     pub(crate) fn was_replaced(&mut self, reason: String) {
         tracing::error!(reason, "this coordinator was replaced");
         self.replaced.get_or_insert(reason);
-        self.tasks.push(Task::GiveUp);
+        self.jobs.push(Job::GiveUp);
     }
 
     /// Another server does not accept this coordinator, in these words, or no longer says so.
@@ -82,7 +82,9 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
     pub(super) fn learn_of_end(&mut self, ended: Ended) -> bool {
         let new = self.ending.is_none();
         if new {
-            self.serving = false;
+            if self.is_serving() {
+                self.phase = Phase::Recovering;
+            }
             self.saving.give_up();
             let Ended { reason, failed, global_step } = ended;
             let reason = wire::reason(reason);
@@ -104,7 +106,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             && let Some(mut ended) = self.ending.take()
         {
             crash_point!("coordinator/all-saved");
-            if self.serving {
+            if self.is_serving() {
                 ended.global_step = self.coordinator.global_step().get();
             }
             self.keep_good(&mut ended);
@@ -116,7 +118,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
     /// Whether some servers have yet to make the last update; of a failed training none may come.
     fn is_updating(&self) -> bool {
         let failed = self.ending.as_ref().is_some_and(|ended| ended.failed);
-        self.serving && !failed && self.coordinator.engine().is_updating()
+        self.is_serving() && !failed && self.coordinator.engine().is_updating()
     }
 
     /// Tells all servers that it is over; those that know it already keep to that.
@@ -128,7 +130,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
     /// good, and names the newest good one (P-25).
     fn keep_good(&self, ended: &mut Ended) {
         let Some(tested) = self.coordinator.tested_when_not_finite() else { return };
-        let Some(checkpoints) = &self.settings.checkpoints else { return };
+        let Some(checkpoints) = &self.settings.duties.checkpoints else { return };
         let kept = match blocking(|| checkpoint::set_aside(&checkpoints.folder, tested)) {
             Ok(kept) => kept.to_string(),
             Err(error) => format!("bad checkpoints were not set aside: {}", describe(&error)),
@@ -173,7 +175,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
 
     /// Whether training ends after this step.
     pub(super) fn is_last(&self, step: i64) -> bool {
-        self.settings.last_step.is_some_and(|last| step >= last)
+        self.settings.duties.last_step.is_some_and(|last| step >= last)
     }
 
     /// A replica has closed its connection, as it does once it has heard of the end. A broken one
@@ -191,7 +193,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
     /// Where the generation has just begun, or none has, no replica can have come yet.
     pub(crate) fn awaits(&self, absent: bool) -> bool {
         let now = self.now();
-        let began = self.began.unwrap_or(now);
+        let began = self.history.served.unwrap_or(now);
         let lately = |heard: Duration| now < heard.max(began) + GRACE;
         let mut replicas = self.coordinator.awaited().filter(|(_, heard)| lately(*heard));
         absent && replicas.any(|(replica, _)| !self.heard.contains(&replica))
@@ -204,7 +206,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         let saves = Saves {
             updates: self.saving.updates,
             on_disk: self.saving.on_disk,
-            possible: self.serving && self.settings.checkpoints.is_some(),
+            possible: self.is_serving() && self.settings.duties.checkpoints.is_some(),
             under_way: self.saving.is_written(),
             ending: self.ending.is_some(),
         };

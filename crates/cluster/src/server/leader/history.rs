@@ -13,6 +13,8 @@ use crate::wire::Recorded;
 #[derive(Default)]
 pub(crate) struct History {
     began: Option<Moment>,
+    /// When the newest generation began.
+    pub(super) served: Option<Duration>,
     pub(super) ended: Option<Duration>,
     /// Recent steps, with their times.
     lately: VecDeque<Moment>,
@@ -29,8 +31,9 @@ const LATELY: Duration = Duration::from_secs(10);
 const MOST: usize = 10_000;
 
 impl History {
-    /// It is served, at this step; whether for the first time.
+    /// A generation is served, at this step; whether it is the first.
     pub(super) fn begin(&mut self, at: Duration, step: GlobalStep) -> bool {
+        self.served = Some(at);
         let first = self.began.is_none();
         self.began.get_or_insert(Moment { at, step });
         first

@@ -17,18 +17,20 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
     pub(crate) fn open(
         &self,
         replica: ReplicaId,
-        (caller, follows): (Caller, bool),
+        caller: Caller,
+        follows: bool,
         sender: BatchSender<ToReplica>,
     ) -> Result<u64, NotAdmitted> {
         let mut connections = self.own.connections();
         self.coordinator.admits(replica, &caller, connections.caller(replica))?;
-        Ok(connections.open(replica, (caller, follows), sender))
+        Ok(connections.open(replica, caller, follows, sender))
     }
 
     /// Lets in a replica that has said hello over a connection of its process's server.
     pub(crate) fn welcome(
         &mut self,
-        (replica, connection): (ReplicaId, u64),
+        replica: ReplicaId,
+        connection: u64,
         hello: &Hello,
     ) -> Result<(), Refusal> {
         if let Some(ended) = self.ending.clone() {
@@ -54,7 +56,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             self.own.connections().answer(replica, connection, None, ask);
             return Ok(());
         }
-        if !self.serving {
+        if !self.is_serving() {
             let reason = "the servers are not ready: they start or restore".to_owned();
             return Err(Refusal { sequence: 0, reason, rejoin: true });
         }

@@ -15,10 +15,10 @@ use sync_replicas::engine::{Positions, StartError, StopReason};
 use sync_replicas::{GlobalStep, Scalar};
 use tokio::time::Instant;
 
-use super::Leader;
 use super::initial_values::InitialValues;
 use super::server_handle::ServerHandle;
 use super::shared::SharedLeader;
+use super::{Leader, Phase};
 use crate::placement::cut_dense;
 use crate::server::blocking::blocking;
 use crate::server::command_error::CommandError;
@@ -75,11 +75,11 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
     pub(crate) async fn keep(self) {
         let leader = &self.leader;
         loop {
-            while leader.with(|leader| std::mem::take(&mut leader.stale)) {
+            while leader.with(is_needed) {
                 match self.begin_generation().await {
                     Ok(()) => {}
-                    // Another server was lost meanwhile; with it the flag is set again.
-                    Err(RecoveryError::Again) => leader.with(|leader| leader.stale = true),
+                    // Another server was lost meanwhile, and what was begun is void.
+                    Err(RecoveryError::Again) => leader.with(|leader| leader.phase = Phase::Lost),
                     Err(RecoveryError::Alone) => return leader.gave_up.notify_one(),
                     Err(RecoveryError::Checkpoint(error @ CheckpointError::Replaced { .. })) => {
                         return leader.with(|leader| leader.was_replaced(error.to_string()));
@@ -101,7 +101,7 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
     /// Finds out which run this is, if there is a checkpoint to go on from. An unreadable one is
     /// reported when training goes on from it.
     pub(crate) fn learn_run(&self) {
-        let Some(checkpoints) = &self.leader.settings.checkpoints else { return };
+        let Some(checkpoints) = &self.leader.settings.duties.checkpoints else { return };
         if let Ok(Some(run)) = blocking(|| checkpoint::newest_run(&checkpoints.folder)) {
             self.leader.with(|leader| leader.saving.run = run);
         }
@@ -110,7 +110,6 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
     pub(crate) async fn begin_generation(&self) -> Result<(), RecoveryError> {
         crash_point!("coordinator/before-generation");
         let leader = &self.leader;
-        leader.with(|leader| leader.serving = false);
         self.until_written().await;
         let Some(first) = leader.with(give_up_generation) else { return Ok(()) };
         // Connected replicas say hello again once all shards are ready.
@@ -177,7 +176,7 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
         tracing::info!("the servers wait for the initial values of the chief's variables");
         let values = loop {
             let came = leader.with(|leader| {
-                if leader.own.is_over() || leader.stale {
+                if leader.own.is_over() || leader.phase == Phase::Lost {
                     return Err(RecoveryError::Again);
                 }
                 let whole = leader.initial_values.as_mut().and_then(InitialValues::hand_over);
@@ -229,7 +228,7 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
     /// part.
     async fn until_saved(&self) -> Result<(), RecoveryError> {
         while self.leader.with(|leader| {
-            let lost = leader.stale || leader.own.is_over();
+            let lost = leader.phase == Phase::Lost || leader.own.is_over();
             if lost { Err(RecoveryError::Again) } else { Ok(leader.saving.under_way.is_some()) }
         })? {
             self.leader.saved.notified().await;
@@ -294,18 +293,27 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
 
     /// The checkpoint to go on from, skipping damaged ones.
     fn newest(&self) -> Result<Option<TrainingState<T>>, CheckpointError> {
-        let Some(checkpoints) = &self.leader.settings.checkpoints else { return Ok(None) };
+        let Some(checkpoints) = &self.leader.settings.duties.checkpoints else { return Ok(None) };
         Ok(checkpoint::recover(&checkpoints.folder)?.map(|(_, state)| state))
     }
 
     /// Claims the next generation's number for this life, on disk; returns the one before it.
     fn claim(&self, after: Generation) -> Result<Generation, CheckpointError> {
-        let Some(checkpoints) = &self.leader.settings.checkpoints else { return Ok(after) };
+        let Some(checkpoints) = &self.leader.settings.duties.checkpoints else { return Ok(after) };
         let own = self.leader.with(|leader| leader.saving.claimed);
         let before = checkpoint::claim(&checkpoints.folder, after, own)?;
         self.leader.with(|leader| leader.saving.claimed = Some(before.next()));
         Ok(before)
     }
+}
+
+/// Whether a new generation is needed, which then begins.
+fn is_needed<T: Scalar + bytemuck::Pod>(leader: &mut Leader<T>) -> bool {
+    let lost = leader.phase == Phase::Lost;
+    if lost {
+        leader.phase = Phase::Recovering;
+    }
+    lost
 }
 
 /// The present generation is over. Whether no step was made yet; `None` if training has ended, and
@@ -327,11 +335,11 @@ fn serve<T: Scalar + bytemuck::Pod>(
     if let Some(reason) = saving.error.as_ref().filter(|_| saving.on_disk.is_none()) {
         return Err(RecoveryError::FirstSave(reason.clone()));
     }
-    if leader.stale || leader.ending.is_some() {
+    if leader.phase == Phase::Lost || leader.ending.is_some() {
         return Err(RecoveryError::Again);
     }
     let now = leader.now();
-    (leader.serving, leader.began) = (true, Some(now));
+    leader.phase = Phase::Serving;
     if leader.history.begin(now, step) {
         leader.settings.record.iter().for_each(|record| record.begin(now));
     }

@@ -6,7 +6,6 @@ use crate::coordinator::{Coordinator, GiveUp};
 use crate::proto::to_server::Message;
 use crate::server::bad_message::BadMessage;
 use crate::server::parameter_server::ParameterServer;
-
 use crate::wire;
 
 /// Asks the coordinator in this server's process.

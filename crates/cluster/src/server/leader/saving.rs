@@ -6,19 +6,22 @@
 
 use std::time::Duration;
 
-use sync_replicas::checkpoint::{CheckpointError, Checkpoints, discard_rows, size_on_disk};
-use sync_replicas::checkpoint::{FEWEST_KEPT, Retry, RowsToSave, RunId, SavedTable, TrainingState};
+use sync_replicas::checkpoint::{
+    CheckpointError, Checkpoints, FEWEST_KEPT, Retry, RowsToSave, RunId, SavedTable, TrainingState,
+    aside_name, discard_rows, size_on_disk,
+};
 use sync_replicas::driver::Generation;
 use sync_replicas::driver::describe;
 use sync_replicas::engine::Positions;
 use sync_replicas::store::TableSaves;
 use sync_replicas::{GlobalStep, Scalar};
 
-use super::server_handle::{Reply, ServerHandle};
+use super::server_handle::{OrderReply, ServerHandle};
 use crate::coordinator::Coordinator;
 use crate::crash::write_checkpoint;
 use crate::index::ServerIndex;
 use crate::server::blocking::blocking;
+use crate::server::command_error::CommandError;
 use crate::server::settings::ServerSettings;
 use crate::shard::{ShardState, StateError, gather};
 
@@ -26,6 +29,10 @@ use crate::shard::{ShardState, StateError, gather};
 pub(crate) struct Saving<T: Scalar> {
     /// The run that they belong to (P-24).
     pub(crate) run: RunId,
+    /// Drawn when the process started.
+    life: u64,
+    /// How many were begun.
+    begun: u64,
     /// The newest generation that this process has claimed in the folder.
     pub(crate) claimed: Option<Generation>,
     /// How many updates were ordered.
@@ -53,7 +60,7 @@ pub(crate) struct Gathering<T: Scalar> {
     /// When it began, on the leader's clock.
     pub(crate) begun: Duration,
     /// By server.
-    parts: Vec<Part<T>>,
+    states: Vec<ServerState<T>>,
     /// The rows of tables, where there are tables.
     rows: Option<RowsUnderWay>,
     /// The same checkpoint was requested again, after an update.
@@ -65,11 +72,11 @@ struct RowsUnderWay {
     /// The name of the folder that they go to.
     aside: String,
     /// By server: what it has written, or why not.
-    written: Vec<Option<Result<Vec<SavedTable>, String>>>,
+    written: Vec<Option<Result<Vec<SavedTable>, CommandError>>>,
 }
 
 /// One server's part of a checkpoint.
-enum Part<T: Scalar> {
+enum ServerState<T: Scalar> {
     /// Comes as the answer to the order of this number, and to no other: an earlier answer may be
     /// of another step.
     Ordered(u64),
@@ -78,7 +85,7 @@ enum Part<T: Scalar> {
     Taken,
 }
 
-/// All parts of a checkpoint.
+/// All states of a checkpoint.
 pub(crate) struct Gathered<T: Scalar> {
     states: Vec<ShardState<T>>,
     positions: Positions,
@@ -94,7 +101,7 @@ pub(crate) enum NotSaved {
     #[error(transparent)]
     Gathered(#[from] StateError),
     #[error("parameter server {server} has not written its rows: {reason}")]
-    Rows { server: usize, reason: String },
+    Rows { server: usize, reason: CommandError },
 }
 
 impl NotSaved {
@@ -105,9 +112,11 @@ impl NotSaved {
 }
 
 impl<T: Scalar + bytemuck::Pod> Saving<T> {
-    pub(crate) fn new(run: RunId) -> Self {
+    pub(crate) fn new(run: RunId, life: u64) -> Self {
         Self {
             run,
+            life,
+            begun: 0,
             claimed: None,
             updates: 0,
             on_disk: None,
@@ -124,10 +133,10 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
         self.under_way.is_none() && self.retry.is_none()
     }
 
-    /// Whether all parts of the checkpoint under way are there, and on their way to the disk.
+    /// Whether all states of the checkpoint under way are there, and on their way to the disk.
     pub(crate) fn is_written(&self) -> bool {
-        let taken = |part| matches!(part, &Part::Taken);
-        self.under_way.as_ref().is_some_and(|it| it.parts.iter().all(taken))
+        let taken = |part| matches!(part, &ServerState::Taken);
+        self.under_way.as_ref().is_some_and(|it| it.states.iter().all(taken))
     }
 
     /// Whether the present variables are neither saved nor being saved.
@@ -140,29 +149,33 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
         self.retry.is_some()
     }
 
-    /// Has every server send its state as of now, and write the rows of its tables to this folder,
-    /// if there are any: returns this process's own, for writing. While one is under way, the
-    /// newest request is kept.
+    /// Has every server send its state as of now, and write the rows of its tables, if there are
+    /// any, to the folder of the returned name: returns this process's own, for writing. While one
+    /// is under way, the newest request is kept.
     pub(crate) fn begin(
         &mut self,
         servers: &[ServerHandle<T>],
         coordinator: &Coordinator,
         now: Duration,
-        aside: Option<String>,
+        tables: bool,
     ) -> Option<(String, TableSaves<T>)> {
         if let Some(gathering) = &mut self.under_way {
             gathering.again |= gathering.updates != self.updates;
             return None;
         }
-        let (mut parts, mut own) = (Vec::with_capacity(servers.len()), None);
+        self.begun += 1;
+        // No other attempt of any process has this name.
+        let attempt = format!("{:016x}-{}", self.life, self.begun);
+        let aside = tables.then(|| aside_name(coordinator.global_step(), &attempt));
+        let (mut states, mut own) = (Vec::with_capacity(servers.len()), None);
         for server in servers {
-            parts.push(match server.save(aside.as_deref()) {
-                Reply::Now(Ok((state, rows))) => {
+            states.push(match server.save(aside.as_deref()) {
+                OrderReply::Now(Ok((state, rows))) => {
                     own = rows.zip(aside.clone()).map(|(rows, aside)| (aside, rows));
-                    Part::Here(Box::new(state))
+                    ServerState::Here(Box::new(state))
                 }
-                Reply::Later(number) => Part::Ordered(number),
-                Reply::Now(Err(error)) => {
+                OrderReply::Later(number) => ServerState::Ordered(number),
+                OrderReply::Now(Err(error)) => {
                     tracing::error!(reason = %error, "no checkpoint can be taken");
                     return None;
                 }
@@ -174,7 +187,7 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
             positions: coordinator.positions(),
             updates: self.updates,
             begun: now,
-            parts,
+            states,
             rows: aside.map(|aside| RowsUnderWay { aside, written: none.collect() }),
             again: false,
         });
@@ -186,7 +199,7 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
         &mut self,
         server: ServerIndex,
         aside: &str,
-        written: Result<Vec<SavedTable>, String>,
+        written: Result<Vec<SavedTable>, CommandError>,
     ) {
         let rows = self.under_way.as_mut().and_then(|gathering| gathering.rows.as_mut());
         // Of an attempt that was given up.
@@ -198,14 +211,14 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
 
     /// A server has sent its state, in answer to this order.
     pub(crate) fn came(&mut self, server: ServerIndex, order: u64, state: ShardState<T>) {
-        if let Some(part) = self.part_of(server, order) {
-            *part = Part::Here(Box::new(state));
+        if let Some(part) = self.state_of(server, order) {
+            *part = ServerState::Here(Box::new(state));
         }
     }
 
     /// The state that this order asked for will not come; whether one is missing.
     pub(crate) fn lose(&mut self, server: ServerIndex, order: u64) -> bool {
-        let missed = self.part_of(server, order).is_some();
+        let missed = self.state_of(server, order).is_some();
         if missed {
             self.under_way = None;
         }
@@ -213,26 +226,27 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
     }
 
     /// The part that this order asked for, if it is still awaited.
-    fn part_of(&mut self, server: ServerIndex, order: u64) -> Option<&mut Part<T>> {
-        let part = self.under_way.as_mut()?.parts.get_mut(server.get())?;
-        matches!(part, Part::Ordered(number) if *number == order).then_some(part)
+    fn state_of(&mut self, server: ServerIndex, order: u64) -> Option<&mut ServerState<T>> {
+        let part = self.under_way.as_mut()?.states.get_mut(server.get())?;
+        matches!(part, ServerState::Ordered(number) if *number == order).then_some(part)
     }
 
-    /// All parts, once, when they are there.
+    /// All states, once, when they are there.
     pub(crate) fn take_gathered(&mut self) -> Option<Gathered<T>> {
         let gathering = self.under_way.as_mut()?;
         let written = |rows: &RowsUnderWay| rows.written.iter().all(Option::is_some);
-        if !gathering.parts.iter().all(|part| matches!(part, Part::Here(_)))
+        if !gathering.states.iter().all(|part| matches!(part, ServerState::Here(_)))
             || !gathering.rows.as_ref().is_none_or(written)
         {
             return None;
         }
-        let parts = gathering.parts.iter_mut().map(|part| std::mem::replace(part, Part::Taken));
+        let states =
+            gathering.states.iter_mut().map(|part| std::mem::replace(part, ServerState::Taken));
         let here = |part| match part {
-            Part::Here(state) => Some(*state),
-            Part::Ordered(_) | Part::Taken => None,
+            ServerState::Here(state) => Some(*state),
+            ServerState::Ordered(_) | ServerState::Taken => None,
         };
-        let states = parts.filter_map(here).collect();
+        let states = states.filter_map(here).collect();
         crash_point!("coordinator/states-gathered");
         let positions = std::mem::take(&mut gathering.positions);
         let rows = gathering.rows.take();
@@ -275,8 +289,8 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
 impl RowsUnderWay {
     /// All of them, if every server has written its own.
     fn finish<T: Scalar>(self) -> Result<RowsToSave<T>, NotSaved> {
-        let one = |(server, written): (usize, Option<Result<_, String>>)| {
-            let missing = || Err("it was not heard of".to_owned());
+        let missing = || Err(CommandError::There("it was not heard of".to_owned()));
+        let one = |(server, written): (usize, Option<Result<_, _>>)| {
             written.unwrap_or_else(missing).map_err(|reason| NotSaved::Rows { server, reason })
         };
         let written = self.written.into_iter().enumerate().map(one);

@@ -25,7 +25,7 @@ pub(crate) enum ServerHandle<T: Scalar> {
 }
 
 /// What becomes of an order.
-pub(crate) enum Reply<A> {
+pub(crate) enum OrderReply<A> {
     /// It is done, or failed.
     Now(Result<A, CommandError>),
     /// Its answer comes over the link, as that of this order.
@@ -34,21 +34,21 @@ pub(crate) enum Reply<A> {
 
 impl<T: Scalar + bytemuck::Pod> ServerHandle<T> {
     /// Has its shard carry out the coordinator's decisions.
-    pub(crate) fn carry_out(&self, command: &ShardCommand) -> Reply<Option<Updated>> {
+    pub(crate) fn carry_out(&self, command: &ShardCommand) -> OrderReply<Option<Updated>> {
         match self {
-            Self::Local(server) => Reply::Now(server.carry_out(command)),
-            Self::Linked(link) => Reply::Later(link.send(command.clone().into())),
+            Self::Local(server) => OrderReply::Now(server.carry_out(command)),
+            Self::Linked(link) => OrderReply::Later(link.send(command.clone().into())),
         }
     }
 
     /// Asks for its state as of now. The rows of tables go to the folder of this name, if there are
     /// any: this process's own are still to write.
-    pub(crate) fn save(&self, aside: Option<&str>) -> Reply<Saved<T>> {
+    pub(crate) fn save(&self, aside: Option<&str>) -> OrderReply<Saved<T>> {
         match self {
-            Self::Local(server) => Reply::Now(server.save()),
+            Self::Local(server) => OrderReply::Now(server.save()),
             Self::Linked(link) => {
                 let aside = aside.unwrap_or_default().to_owned();
-                Reply::Later(link.send(Order::Save(SaveState { aside })))
+                OrderReply::Later(link.send(Order::Save(SaveState { aside })))
             }
         }
     }

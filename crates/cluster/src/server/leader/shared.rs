@@ -17,7 +17,7 @@ use crate::server::settings::ServerSettings;
 use crate::sync::lock;
 
 /// What to do without the lock.
-pub(super) enum Task<T: Scalar> {
+pub(super) enum Job<T: Scalar> {
     /// Write a checkpoint.
     Write(Gathered<T>),
     /// Write this process's rows of a checkpoint, into the folder of this name.
@@ -68,13 +68,13 @@ impl<T: Scalar + bytemuck::Pod> SharedLeader<T> {
         })
     }
 
-    /// Has the leader act, alone; then carries out the tasks it leaves.
+    /// Has the leader act, alone; then carries out the jobs it leaves.
     pub(crate) fn with<R>(self: &Arc<Self>, act: impl FnOnce(&mut Leader<T>) -> R) -> R {
         let mut leader = lock(&self.leader);
         let result = act(&mut leader);
-        let tasks = std::mem::take(&mut leader.tasks);
+        let jobs = std::mem::take(&mut leader.jobs);
         drop(leader);
-        tasks.into_iter().for_each(|task| self.start(task));
+        jobs.into_iter().for_each(|job| self.start(job));
         result
     }
 
@@ -85,20 +85,20 @@ impl<T: Scalar + bytemuck::Pod> SharedLeader<T> {
         }
     }
 
-    fn start(self: &Arc<Self>, task: Task<T>) {
+    fn start(self: &Arc<Self>, job: Job<T>) {
         let shared = Arc::clone(self);
-        match task {
-            Task::Write(gathered) => drop(tokio::spawn(async move {
-                let Some(checkpoints) = &shared.settings.checkpoints else { return };
+        match job {
+            Job::Write(gathered) => drop(tokio::spawn(async move {
+                let Some(checkpoints) = &shared.settings.duties.checkpoints else { return };
                 let written = gathered.write(&shared.settings, checkpoints);
                 shared.with(|leader| leader.written(written));
                 shared.saved.notify_one();
             })),
-            Task::WriteRows(aside, rows) => drop(tokio::spawn(async move {
-                let written = shared.own.write_rows(&aside, rows).map_err(|it| it.to_string());
+            Job::WriteRows(aside, rows) => drop(tokio::spawn(async move {
+                let written = shared.own.write_rows(&aside, rows);
                 shared.with(|leader| leader.rows_came(ServerIndex::LEADER, &aside, written));
             })),
-            Task::SaveLater(pause) => drop(tokio::spawn(async move {
+            Job::SaveLater(pause) => drop(tokio::spawn(async move {
                 tokio::time::sleep(pause).await;
                 shared.with(|leader| {
                     if leader.saving.is_retried() && leader.ending.is_some() {
@@ -106,7 +106,7 @@ impl<T: Scalar + bytemuck::Pod> SharedLeader<T> {
                     }
                 });
             })),
-            Task::GiveUp => self.gave_up.notify_one(),
+            Job::GiveUp => self.gave_up.notify_one(),
         }
     }
 

@@ -256,9 +256,9 @@ impl<T: Scalar + bytemuck::Pod> LinkKeeper<T> {
 }
 
 /// What a server has written, or why not.
-fn written(rows: &proto::RowsWritten) -> Result<Vec<SavedTable>, String> {
+fn written(rows: &proto::RowsWritten) -> Result<Vec<SavedTable>, CommandError> {
     if !rows.failed.is_empty() {
-        return Err(wire::reason(rows.failed.clone()));
+        return Err(CommandError::There(wire::reason(rows.failed.clone())));
     }
-    serde_json::from_slice(&rows.tables).map_err(|error| error.to_string())
+    Ok(serde_json::from_slice(&rows.tables)?)
 }

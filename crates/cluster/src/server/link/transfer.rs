@@ -12,7 +12,7 @@ use sync_replicas::{GlobalStep, Scalar};
 
 use crate::placement::{Part, Placement};
 use crate::proto;
-use crate::shard::{Shard, ShardState, Wire, state_layout};
+use crate::shard::{NumberFormat, Shard, ShardState, state_layout};
 
 /// The contents of a shard's state.
 pub(crate) struct Layout {
@@ -123,7 +123,7 @@ pub(crate) fn pieces<T: Scalar + bytemuck::Pod>(
     state: &ShardState<T>,
 ) -> impl Iterator<Item = proto::Tensor> {
     state.tensors.iter().enumerate().flat_map(|(place, (_, tensor))| {
-        let pieces = Wire::Native.pieces(Arc::clone(tensor), 0..tensor.len());
+        let pieces = NumberFormat::Native.pieces(Arc::clone(tensor), 0..tensor.len());
         pieces.map(move |(_, data)| proto::Tensor { tensor: place as u32, data })
     })
 }

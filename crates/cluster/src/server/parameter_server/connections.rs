@@ -14,7 +14,7 @@ use crate::coordinator::Ticket;
 use crate::place::Caller;
 use crate::proto::to_replica::Message;
 use crate::proto::{ToReplica, Values};
-use crate::shard::Wire;
+use crate::shard::NumberFormat;
 use crate::wire;
 
 /// How many answers may wait for a replica that does not read.
@@ -22,22 +22,22 @@ const MOST_UNREAD: usize = 1000;
 
 /// By replica, in order, so that a simulation sends in the same order each time.
 pub(crate) struct ReplicaConnections {
-    connections: BTreeMap<ReplicaId, Connection>,
+    connections: BTreeMap<ReplicaId, ReplicaConnection>,
     /// What each replica's last connection has not read, even once it is closed.
     unread: BTreeMap<ReplicaId, Unread<ToReplica>>,
     /// How many were ever opened: the number of the last one.
     opened: u64,
-    wire: Wire,
+    wire: NumberFormat,
 }
 
-struct Connection {
+struct ReplicaConnection {
     sender: BatchSender<ToReplica>,
     /// Its number here, which no other connection has.
     number: u64,
     caller: Caller,
     /// Whether to tell it of every step.
     follows: bool,
-    pull: Option<Wanted>,
+    pull: Option<WantedSnapshot>,
     /// Room for one snapshot on its way.
     room: Arc<Semaphore>,
     /// Room for one lookup's rows on their way.
@@ -45,7 +45,7 @@ struct Connection {
 }
 
 /// The variables that a replica waits for.
-pub(crate) struct Wanted {
+pub(crate) struct WantedSnapshot {
     /// A newer version than this.
     pub(crate) after: (Generation, GlobalStep),
     /// Whether with all bits, even where variables travel rounded.
@@ -55,7 +55,7 @@ pub(crate) struct Wanted {
 }
 
 impl ReplicaConnections {
-    pub(crate) fn new(wire: Wire) -> Self {
+    pub(crate) fn new(wire: NumberFormat) -> Self {
         Self { connections: BTreeMap::new(), unread: BTreeMap::new(), opened: 0, wire }
     }
 
@@ -71,7 +71,8 @@ impl ReplicaConnections {
     pub(crate) fn open(
         &mut self,
         replica: ReplicaId,
-        (caller, follows): (Caller, bool),
+        caller: Caller,
+        follows: bool,
         sender: BatchSender<ToReplica>,
     ) -> u64 {
         self.opened += 1;
@@ -81,7 +82,7 @@ impl ReplicaConnections {
         let one = || Arc::new(Semaphore::new(1));
         let (number, room, lookup_room) = (self.opened, one(), one());
         let connection =
-            Connection { sender, number, caller, follows, pull: None, room, lookup_room };
+            ReplicaConnection { sender, number, caller, follows, pull: None, room, lookup_room };
         self.connections.insert(replica, connection);
         number
     }
@@ -178,7 +179,7 @@ impl ReplicaConnections {
     pub(crate) fn pull<T: Scalar + bytemuck::Pod>(
         &mut self,
         replica: ReplicaId,
-        wanted: Wanted,
+        wanted: WantedSnapshot,
         snapshot: &Arc<Snapshot<T>>,
     ) -> u64 {
         if let Some(connection) = self.connections.get_mut(&replica) {
@@ -197,7 +198,7 @@ impl ReplicaConnections {
         let mut sent = 0;
         for connection in self.connections.values_mut() {
             if let Some(wanted) = connection.pull.take_if(|wanted| version > wanted.after) {
-                let wire = if wanted.full { Wire::Native } else { wire };
+                let wire = if wanted.full { NumberFormat::Native } else { wire };
                 let values = values(Arc::clone(snapshot), wire, wanted);
                 drop(connection.sender.send(wrap(values)));
                 sent += 1;
@@ -214,10 +215,10 @@ fn wrap(messages: impl Iterator<Item = Message> + Send + 'static) -> Batch<ToRep
 /// A snapshot in pieces, each made when it is sent.
 fn values<T: Scalar + bytemuck::Pod>(
     snapshot: Arc<Snapshot<T>>,
-    wire: Wire,
-    wanted: Wanted,
+    wire: NumberFormat,
+    wanted: WantedSnapshot,
 ) -> impl Iterator<Item = Message> + Send {
-    let Wanted { full, place, .. } = wanted;
+    let WantedSnapshot { full, place, .. } = wanted;
     let (generation, global_step) = (snapshot.generation.get(), snapshot.global_step.get());
     let message = move |part: usize, offset: usize, data: Bytes, last: bool| {
         let (part, offset) = (part as u32, offset as u64);
@@ -251,9 +252,9 @@ mod tests {
 
     fn connected() -> (ReplicaConnections, Batches<ToReplica>) {
         let (sender, outgoing) = batches();
-        let mut connections = ReplicaConnections::new(Wire::Native);
+        let mut connections = ReplicaConnections::new(NumberFormat::Native);
         let caller = Caller { process: 7, connection: 1, ticket: None };
-        assert_eq!(connections.open(REPLICA, (caller, false), sender), 1);
+        assert_eq!(connections.open(REPLICA, caller, false, sender), 1);
         (connections, outgoing)
     }
 
@@ -277,7 +278,7 @@ mod tests {
         for _ in 0..3 {
             let free = place(&mut connections).expect("none is on its way");
             let after = (Generation::new(0), GlobalStep::default());
-            let wanted = Wanted { after, full: false, place: free };
+            let wanted = WantedSnapshot { after, full: false, place: free };
             assert_eq!(connections.pull(REPLICA, wanted, &snapshot), 1);
             assert!(place(&mut connections).is_none(), "a second one could be sent");
             assert_eq!(read(&mut outgoing), 2, "a piece, and the end");
@@ -296,7 +297,7 @@ mod tests {
             let room = connections.room(REPLICA, number).expect("it is connected");
             let place = Arc::clone(&room).try_acquire_owned().expect("none is on its way");
             let after = (Generation::new(0), GlobalStep::default());
-            connections.pull(REPLICA, Wanted { after, full: false, place }, &snapshot);
+            connections.pull(REPLICA, WantedSnapshot { after, full: false, place }, &snapshot);
             assert_eq!(room.available_permits(), 0, "it is on its way");
             for _ in 0..begun {
                 let mut context = Context::from_waker(Waker::noop());
@@ -308,7 +309,7 @@ mod tests {
             }
             let (sender, later) = batches();
             let caller = Caller { process: 7, connection: number, ticket: None };
-            number = connections.open(REPLICA, (caller, false), sender);
+            number = connections.open(REPLICA, caller, false, sender);
             assert_eq!(room.available_permits(), 1, "begun {begun}, closed {closed}");
             assert_eq!(read(&mut first), 0, "it ended");
             first = later;

@@ -10,11 +10,11 @@ use super::ParameterServer;
 use crate::proto::to_replica::Message;
 use crate::proto::{Gone, Lookup, Rows};
 use crate::server::bad_message::BadMessage;
-use crate::shard::Wire;
+use crate::shard::NumberFormat;
 use crate::tensor::{CHUNK, byte, most_keys};
 
 /// A valid request.
-struct Wanted {
+struct WantedRows {
     table: usize,
     keys: Vec<i64>,
     since: Vec<Option<i64>>,
@@ -31,7 +31,7 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
         lookup: &Lookup,
         place: OwnedSemaphorePermit,
     ) -> Result<Box<dyn Iterator<Item = Message> + Send>, BadMessage> {
-        let Wanted { table, keys, since } = self.wanted(lookup)?;
+        let WantedRows { table, keys, since } = self.wanted(lookup)?;
         let (number, tag) = (lookup.number, lookup.tag);
         let at = (Generation::new(lookup.generation), lookup.global_step.into());
         let mut rows = Vec::new();
@@ -56,7 +56,7 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
         Ok(Box::new(messages))
     }
 
-    fn wanted(&self, lookup: &Lookup) -> Result<Wanted, BadMessage> {
+    fn wanted(&self, lookup: &Lookup) -> Result<WantedRows, BadMessage> {
         let bad = |what: String| BadMessage::Lookup { what };
         let tables = self.tables.declared();
         let table = usize::try_from(lookup.table).unwrap_or(usize::MAX);
@@ -86,7 +86,7 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
             (age > 0).then(|| lookup.global_step.saturating_sub(i64::from(age)))
         };
         let since = (0..keys.len()).map(since).collect();
-        Ok(Wanted { table, keys, since })
+        Ok(WantedRows { table, keys, since })
     }
 }
 
@@ -110,7 +110,7 @@ fn pieces(changes: &[Change], row: usize) -> Vec<(Vec<u8>, usize)> {
 }
 
 /// Numbers as they travel: their own memory, unless they are rounded.
-fn bytes_of<T: Scalar + bytemuck::Pod>(wire: Wire, numbers: Vec<T>) -> Bytes {
+fn bytes_of<T: Scalar + bytemuck::Pod>(wire: NumberFormat, numbers: Vec<T>) -> Bytes {
     struct Numbers<T>(Vec<T>);
     impl<T: bytemuck::Pod> AsRef<[u8]> for Numbers<T> {
         fn as_ref(&self) -> &[u8] {
@@ -118,8 +118,8 @@ fn bytes_of<T: Scalar + bytemuck::Pod>(wire: Wire, numbers: Vec<T>) -> Bytes {
         }
     }
     match wire {
-        Wire::Native => Bytes::from_owner(Numbers(numbers)),
-        Wire::Bf16 => {
+        NumberFormat::Native => Bytes::from_owner(Numbers(numbers)),
+        NumberFormat::Bf16 => {
             let mut bytes = Vec::new();
             wire.put(&numbers, &mut bytes);
             Bytes::from(bytes)

@@ -1,7 +1,7 @@
-//! A connection of any kind, of which little is read until its caller is admitted (P-27).
+//! A connection of any kind, of which little is read until its peer is admitted (P-27).
 //!
 //! Reading stops after [`MOST_UNPROVEN`] bytes, and after a refusal; a connection not admitted in
-//! time is closed, even if the caller does not read. Knows nothing of keys: the guard decides who
+//! time is closed, even if the peer does not read. Knows nothing of keys: the guard decides who
 //! is admitted.
 
 use std::io::{self, IoSlice};
@@ -12,14 +12,15 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
+use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
-use crate::security::{Caller, Standing};
+use crate::security::{Peer, Standing};
 
-/// How long a caller may take until its first call is admitted.
+/// How long a peer may take until its first call is admitted.
 pub(super) const PROOF: Duration = Duration::from_secs(10);
 
-/// How long a refused caller may take to read why.
+/// How long a refused peer may take to read why.
 const REFUSED: Duration = Duration::from_secs(1);
 
 /// How many bytes are read before the first call is admitted.
@@ -28,11 +29,11 @@ pub(super) const MOST_UNPROVEN: usize = 64 << 10;
 /// A connection of any kind.
 pub(in crate::server) struct Connection {
     io: Box<dyn ReadWrite>,
-    caller: Caller,
-    /// Until its caller is admitted.
+    peer: Peer,
+    /// Until its peer is admitted.
     unproven: Option<Unproven>,
-    /// Held while it is open.
-    _open: Arc<()>,
+    /// Held while it is open; by what is under the encryption, where there is one.
+    _open: Option<Arc<()>>,
 }
 
 struct Unproven {
@@ -46,13 +47,19 @@ trait ReadWrite: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> ReadWrite for T {}
 
 impl Connection {
-    /// One whose caller must be admitted within [`PROOF`] from now; holds `open` while it is open.
-    pub(super) fn new<IO>(io: IO, caller: Caller, open: Arc<()>) -> Self
+    /// One whose peer must be admitted within [`PROOF`] from now; holds `open` while it is open.
+    pub(super) fn new<IO>(io: IO, peer: Peer, open: Arc<()>) -> Self
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let unproven = Unproven { until: Box::pin(sleep(PROOF)), is_refused: false, read: 0 };
-        Self { io: Box::new(io), caller, unproven: Some(unproven), _open: open }
+        Self { io: Box::new(io), peer, unproven: Some(unproven), _open: Some(open) }
+    }
+
+    /// The same connection as its calls see it: the one that TLS is on reads no more than it may.
+    pub(super) fn encrypted(stream: TlsStream<Self>) -> Self {
+        let peer = stream.get_ref().0.peer.clone();
+        Self { io: Box::new(stream), peer, unproven: None, _open: None }
     }
 
     /// How many bytes may be read now; wakes the task when that changes.
@@ -61,7 +68,7 @@ impl Connection {
     /// When the connection must close.
     fn budget(&mut self, context: &mut Context<'_>) -> io::Result<usize> {
         let Some(unproven) = &mut self.unproven else { return Ok(usize::MAX) };
-        match self.caller.standing(context.waker()) {
+        match self.peer.standing(context.waker()) {
             Standing::Admitted => {
                 self.unproven = None;
                 return Ok(usize::MAX);
@@ -74,7 +81,7 @@ impl Connection {
             Standing::Unproven | Standing::Refused => {}
         }
         if unproven.until.as_mut().poll(context).is_ready() {
-            self.caller.turn_away();
+            self.peer.turn_away();
             return Err(io::ErrorKind::TimedOut.into());
         }
         Ok(if unproven.is_refused { 0 } else { MOST_UNPROVEN - unproven.read })
@@ -83,15 +90,15 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.caller.turn_away();
+        self.peer.turn_away();
     }
 }
 
 impl Connected for Connection {
-    type ConnectInfo = Caller;
+    type ConnectInfo = Peer;
 
-    fn connect_info(&self) -> Caller {
-        self.caller.clone()
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
     }
 }
 
@@ -148,7 +155,7 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A caller that reads nothing must not hold up the close, either.
+        // A peer that reads nothing must not hold up the close, either.
         self.budget(context)?;
         Pin::new(&mut self.io).poll_shutdown(context)
     }
@@ -160,11 +167,11 @@ mod tests {
 
     use super::*;
 
-    /// A connection, its caller, and the caller's end of it.
-    fn connection() -> (Connection, Caller, DuplexStream) {
+    /// A connection, its peer, and the peer's end of it.
+    fn connection() -> (Connection, Peer, DuplexStream) {
         let (own, theirs) = duplex(1 << 20);
-        let caller = Caller::new(None);
-        (Connection::new(own, caller.clone(), Arc::default()), caller, theirs)
+        let peer = Peer::new(None);
+        (Connection::new(own, peer.clone(), Arc::default()), peer, theirs)
     }
 
     /// What reading to the end gives, and the seconds that it takes.
@@ -186,19 +193,19 @@ mod tests {
         let (silent, _, _theirs) = connection();
         assert_eq!(read(silent).await, (Err(io::ErrorKind::TimedOut), PROOF.as_secs()));
 
-        let (refused, caller, _theirs) = connection();
-        caller.refuse();
+        let (refused, peer, _theirs) = connection();
+        peer.refuse();
         assert_eq!(read(refused).await, (Err(io::ErrorKind::TimedOut), REFUSED.as_secs()));
 
-        let (turned_away, caller, _theirs) = connection();
-        caller.turn_away();
+        let (turned_away, peer, _theirs) = connection();
+        peer.turn_away();
         assert_eq!(read(turned_away).await, (Err(io::ErrorKind::ConnectionAborted), 0));
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_does_not_read_is_closed_in_time() {
         let (own, _theirs) = duplex(10);
-        let mut connection = Connection::new(own, Caller::new(None), Arc::default());
+        let mut connection = Connection::new(own, Peer::new(None), Arc::default());
         let begun = Instant::now();
         let ended = connection.write_all(&[0; 100]).await.expect_err("nobody reads");
         assert_eq!((ended.kind(), begun.elapsed()), (io::ErrorKind::TimedOut, PROOF));
@@ -206,7 +213,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn little_is_read_before_the_proof_and_all_after_it() {
-        let (mut own, caller, mut theirs) = connection();
+        let (mut own, peer, mut theirs) = connection();
         theirs.write_all(&[7; 500_000]).await.expect("there is room");
         let mut first = vec![0; MOST_UNPROVEN];
         own.read_exact(&mut first).await.expect("so much is read");
@@ -214,7 +221,7 @@ mod tests {
         assert!(more.is_err(), "more was read");
         // It wakes the reader.
         let (read, ()) = tokio::join!(read(own), async {
-            caller.admit();
+            peer.admit();
             // And says no more.
             drop(theirs);
         });
@@ -223,10 +230,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_is_admitted_stays() {
-        let (own, caller, mut theirs) = connection();
-        caller.admit();
-        caller.refuse();
-        caller.turn_away();
+        let (own, peer, mut theirs) = connection();
+        peer.admit();
+        peer.refuse();
+        peer.turn_away();
         let (read, ()) = tokio::join!(read(own), async {
             tokio::time::sleep(3 * PROOF).await;
             theirs.write_all(&[7; 10]).await.expect("it is open");

@@ -1,6 +1,6 @@
-//! The door: takes connections in, few at a time from unknown callers (P-27).
+//! The door: takes connections in, few at a time from unknown peers (P-27).
 //!
-//! Invariant: at most [`MOST_STRANGERS`] connections are open whose caller was not admitted. One
+//! Invariant: at most [`MOST_STRANGERS`] connections are open whose peer was not admitted. One
 //! more closes the oldest of them, so that silent strangers, however many, keep no replica out: a
 //! replica is admitted with its first bytes.
 
@@ -19,9 +19,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 
 use super::connection::Connection;
-use crate::security::{Caller, RefusalLog, wall_clock};
+use crate::security::{DenialLog, Peer, wall_clock};
 
-/// How many connections there may be whose caller was not admitted.
+/// How many connections there may be whose peer was not admitted.
 pub(super) const MOST_STRANGERS: usize = 64;
 
 /// The pause after a connection could not be taken in, most likely for want of descriptors.
@@ -59,7 +59,7 @@ fn descriptors() -> usize {
 pub(in crate::server) fn open<I, IO, E>(
     incoming: I,
     most: usize,
-    refusals: Arc<RefusalLog>,
+    denials: Arc<DenialLog>,
 ) -> Incoming
 where
     I: Stream<Item = Result<(IO, Option<SocketAddr>), E>> + Send + 'static,
@@ -67,7 +67,7 @@ where
     E: Into<Box<dyn Error + Send + Sync>> + Send + 'static,
 {
     let (sender, connections) = mpsc::channel(1);
-    tokio::spawn(keep(incoming, sender, most, refusals));
+    tokio::spawn(keep(incoming, sender, most, denials));
     Box::pin(ReceiverStream::new(connections))
 }
 
@@ -75,7 +75,7 @@ async fn keep<I, IO, E>(
     incoming: I,
     sender: mpsc::Sender<io::Result<Connection>>,
     most: usize,
-    refusals: Arc<RefusalLog>,
+    denials: Arc<DenialLog>,
 ) where
     I: Stream<Item = Result<(IO, Option<SocketAddr>), E>> + Send + 'static,
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -88,7 +88,7 @@ async fn keep<I, IO, E>(
         let accepted = tokio::select! {
             () = sender.closed() => return,
             _ = minute.tick() => {
-                refusals.flush(wall_clock());
+                denials.flush(wall_clock());
                 continue;
             }
             accepted = incoming.next() => accepted,
@@ -96,8 +96,8 @@ async fn keep<I, IO, E>(
         match accepted {
             None => return,
             Some(Ok((io, address))) => {
-                let Some((caller, open)) = door.admit(address) else { continue };
-                let connection = Connection::new(io, caller, open);
+                let Some((peer, open)) = door.admit(address) else { continue };
+                let connection = Connection::new(io, peer, open);
                 if sender.send(Ok(connection)).await.is_err() {
                     return;
                 }
@@ -112,7 +112,7 @@ async fn keep<I, IO, E>(
 
 struct Door {
     /// The oldest first.
-    strangers: VecDeque<Caller>,
+    strangers: VecDeque<Peer>,
     /// Held by each connection.
     open: Arc<()>,
     most: usize,
@@ -122,8 +122,8 @@ struct Door {
 
 impl Door {
     /// Makes room for one more connection; `None` if there is none, and the connection must close.
-    fn admit(&mut self, address: Option<SocketAddr>) -> Option<(Caller, Arc<()>)> {
-        self.strangers.retain(Caller::is_unproven);
+    fn admit(&mut self, address: Option<SocketAddr>) -> Option<(Peer, Arc<()>)> {
+        self.strangers.retain(Peer::is_unproven);
         let is_full = Arc::strong_count(&self.open) > self.most;
         if is_full || self.strangers.len() >= MOST_STRANGERS {
             match self.strangers.pop_front() {
@@ -135,14 +135,14 @@ impl Door {
                 }
             }
         }
-        let caller = Caller::new(address);
-        self.strangers.push_back(caller.clone());
-        Some((caller, Arc::clone(&self.open)))
+        let peer = Peer::new(address);
+        self.strangers.push_back(peer.clone());
+        Some((peer, Arc::clone(&self.open)))
     }
 
     /// A connection could not be taken in: the oldest stranger's descriptor may do for the next.
     fn failed(&mut self, error: &dyn Error) {
-        self.strangers.retain(Caller::is_unproven);
+        self.strangers.retain(Peer::is_unproven);
         if let Some(oldest) = self.strangers.pop_front() {
             oldest.turn_away();
         }
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(others.len(), MOST_STRANGERS);
         // The first is no longer a stranger, and the second was the oldest.
         assert!(!second.0.is_unproven(), "it was not turned away");
-        assert!(others.iter().all(|(caller, _)| caller.is_unproven()));
+        assert!(others.iter().all(|(peer, _)| peer.is_unproven()));
     }
 
     #[test]

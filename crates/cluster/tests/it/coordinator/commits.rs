@@ -1,13 +1,14 @@
 //! Which contributions count: staged everywhere, of this life, and once.
 
 use cluster::driver::coordinator::{
-    Answer, Commit, Contribution, Coordinator, Ticket, Times, batch_size, receipt,
+    Answer, Commit, Contribution, Coordinator, CoordinatorSettings, Ticket, Times, batch_size,
+    receipt,
 };
 use cluster::driver::index::{ServerIndex, VariableIndex};
 use cluster::driver::place::Caller;
+use sync_replicas::ReplicaId;
 use sync_replicas::driver::{Generation, LocalStep};
 use sync_replicas::engine::{Admission, Outcome, Settings};
-use sync_replicas::{GlobalStep, ReplicaId};
 
 use super::{FIRST, STEP, check};
 
@@ -163,8 +164,9 @@ fn commit_of(
 fn a_stale_commit_fixes_no_variable() {
     let settings = Settings { total_num_replicas: Some(2), ..Settings::new(1) };
     let config = Settings { admission: Admission::PerVariable, ..settings }.check();
-    let (step, generation) = (GlobalStep::default(), Generation::new(1));
-    let mut coordinator = Coordinator::new(config.expect("it is valid"), 2, 1, step, generation);
+    let settings = CoordinatorSettings::new(config.expect("it is valid"));
+    let settings = CoordinatorSettings { variables: 2, ..settings };
+    let mut coordinator = Coordinator::new(settings, Generation::new(1));
     coordinator.start().expect("it starts");
     let [first, second] = [0, 1].map(|replica| {
         let replica = ReplicaId::new(replica);
@@ -194,10 +196,10 @@ fn decisions_leave_in_batches() {
         "two leave at once, the rest with the update",
         (3, 3, 1),
         &[
+            ("batch 2", &[]),
             FIRST,
             join,
             ("hello 2 1", &["2 welcome 1.1", "2 granted 1 @0"]),
-            ("batch 2", &[]),
             ("commit 1 1 @0", &["1 accepted 1"]),
             ("commit 0 1 @0", &["admit 1.1", "admit 0.1", "0 accepted 1"]),
             ("commit 2 1 @0", &["admit 2.1", "apply @1", "2 accepted 1"]),
@@ -207,9 +209,9 @@ fn decisions_leave_in_batches() {
         "what is void waits as well, until an update comes",
         (1, 2, 1),
         &[
+            ("batch 9", &[]),
             FIRST,
             join,
-            ("batch 9", &[]),
             ("commit 0 1 @0", &["admit 0.1", "apply @1", "0 accepted 1"]),
             ("applied", &["0 granted 2 @1", "made @1", "1 in vain"]),
             ("commit 1 1 @0", &["1 stale 1", "1 granted 2 @1"]),
@@ -226,9 +228,9 @@ fn decisions_that_are_waited_for_leave_at_once() {
         "whoever dies makes room at once, and what was decided before leaves before",
         (2, 2, 1),
         &[
+            ("batch 9", &[]),
             FIRST,
             join,
-            ("batch 9", &[]),
             ("commit 0 1 @0", &["0 accepted 1"]),
             ("leave_for_now 1", &["admit 0.1", "discard 1.*", "0 granted 2 @0", "1 left"]),
         ],
@@ -237,8 +239,8 @@ fn decisions_that_are_waited_for_leave_at_once() {
         "a replica is owed one word: shards take no third contribution before",
         (3, 1, 1),
         &[
-            FIRST,
             ("batch 9", &[]),
+            FIRST,
             ("commit 0 1 @0", &["0 accepted 1", "0 granted 2 @0"]),
             ("commit 0 2 @0", &["admit 0.1", "admit 0.2", "0 accepted 2", "0 granted 3 @0"]),
             ("commit 0 3 @0", &["admit 0.3", "apply @1", "0 accepted 3"]),
@@ -248,8 +250,8 @@ fn decisions_that_are_waited_for_leave_at_once() {
         "what it gave up may be there, too",
         (2, 1, 1),
         &[
-            FIRST,
             ("batch 9", &[]),
+            FIRST,
             ("give_up 0 1", &["0 gave up 1", "0 granted 2 @0"]),
             ("commit 0 2 @0", &["admit 0.2", "0 accepted 2", "0 granted 3 @0"]),
         ],
@@ -258,9 +260,9 @@ fn decisions_that_are_waited_for_leave_at_once() {
         "a restore voids what has not left",
         (2, 2, 1),
         &[
+            ("batch 9", &[]),
             FIRST,
             join,
-            ("batch 9", &[]),
             ("commit 0 1 @0", &["0 accepted 1"]),
             ("restore 0 1", &[]),
             ("hello 1 2", &["1 welcome 2.2", "1 granted 1 @0"]),

@@ -1,6 +1,6 @@
 //! Processes that were asked to end: what their leaving ends, and when a server may go.
 
-use cluster::driver::coordinator::{Coordinator, Farewell, Saves};
+use cluster::driver::coordinator::{Coordinator, CoordinatorSettings, Farewell, Saves};
 use cluster::driver::index::ServerIndex;
 use sync_replicas::GlobalStep;
 use sync_replicas::driver::Generation;
@@ -75,8 +75,8 @@ fn servers_leave_once_they_are_saved() {
     #[track_caller]
     fn check(name: &str, events: &[Event]) {
         let config = Settings::new(1).check().expect("it is valid");
-        let mut coordinator =
-            Coordinator::new(config, 1, 3, GlobalStep::default(), Generation::default());
+        let settings = CoordinatorSettings { shards: 3, ..CoordinatorSettings::new(config) };
+        let mut coordinator = Coordinator::new(settings, Generation::default());
         for event in events {
             let (updates, on_disk, possible, under_way) = match *event {
                 Wishes(_, updates, on_disk, _) => (updates, on_disk, true, false),

@@ -7,8 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use cluster::driver::coordinator::{
-    Actions, Answer, Commit, Contribution, Coordinator, Decision, GiveUp, GivenUp, ShardCommand,
-    Ticket, Times, receipt,
+    Actions, Answer, Commit, Contribution, Coordinator, CoordinatorSettings, Decision, GiveUp,
+    GivenUp, ShardCommand, Ticket, Times, receipt,
 };
 use cluster::driver::index::{ServerIndex, VariableIndex};
 use cluster::driver::place::Caller;
@@ -18,6 +18,7 @@ use sync_replicas::record::Span;
 use sync_replicas::{GlobalStep, ReplicaId};
 
 pub(super) struct Rig {
+    settings: CoordinatorSettings,
     pub(super) coordinator: Coordinator,
     now: Duration,
     /// By replica: who is connected.
@@ -58,15 +59,31 @@ impl Rig {
     pub(super) fn of(settings: Settings, shards: usize) -> Self {
         let config = Settings { lease: Some(Duration::from_secs(5)), ..settings };
         let config = config.check().expect("good settings");
-        let step = GlobalStep::default();
-        let mut coordinator = Coordinator::new(config, 1, shards, step, Generation::new(1));
-        coordinator.set_secret(SECRET);
-        coordinator.start().expect("it starts");
-        coordinator.take_actions();
+        let settings =
+            CoordinatorSettings { shards, secret: SECRET, ..CoordinatorSettings::new(config) };
+        let coordinator = started(&settings);
         let (now, held, receipts) = (Duration::ZERO, BTreeSet::new(), HashMap::new());
         let (connected, tickets) = (HashMap::new(), HashMap::new());
         let (times, spans) = (Times::default(), Vec::new());
-        Self { coordinator, now, connected, tickets, shards, held, receipts, times, spans }
+        Self {
+            settings,
+            coordinator,
+            now,
+            connected,
+            tickets,
+            shards,
+            held,
+            receipts,
+            times,
+            spans,
+        }
+    }
+
+    /// Begins anew with another setting, before anybody has come.
+    fn set(&mut self, change: impl FnOnce(&mut CoordinatorSettings)) {
+        assert!(self.tickets.is_empty(), "a setting stands in the first line");
+        change(&mut self.settings);
+        self.coordinator = started(&self.settings);
     }
 
     /// The ticket of a replica's life number `life`, from 0.
@@ -202,13 +219,20 @@ impl Rig {
                 );
                 coordinator.start().expect("it starts");
             }
-            "batch" => coordinator.set_batch(numbers[0] as usize),
-            "nan_guard" => coordinator.set_nan_guard(true),
+            "batch" => self.set(|it| it.batch = numbers[0] as usize),
+            "nan_guard" => self.set(|it| it.nan_guard = true),
             "not_finite" => coordinator.not_finite("w".to_owned()),
-            "last_step" => coordinator.set_last_step(numbers[0] as i64),
+            "last_step" => self.set(|it| it.last_step = Some(numbers[0] as i64)),
             other => panic!("no verb: {other}"),
         }
     }
+}
+
+fn started(settings: &CoordinatorSettings) -> Coordinator {
+    let mut coordinator = Coordinator::new(settings.clone(), Generation::new(1));
+    coordinator.start().expect("it starts");
+    coordinator.take_actions();
+    coordinator
 }
 
 fn why(verb: &str) -> GivenUp {

@@ -11,11 +11,11 @@ use cluster::driver::client::protocol::{
     Action, ConnectionId, Ended, Hello, ProtocolSettings, PushReport, ReplicaProtocol, Reply,
     Request, Version, Work,
 };
-use cluster::driver::coordinator::{Contribution, Coordinator, Ticket, Times};
+use cluster::driver::coordinator::{Contribution, Coordinator, CoordinatorSettings, Ticket, Times};
 use cluster::driver::index::VariableIndex;
+use sync_replicas::ReplicaId;
 use sync_replicas::driver::Generation;
 use sync_replicas::engine::{Grant, Outcome, Settings};
-use sync_replicas::{GlobalStep, ReplicaId};
 
 const REPLICAS: usize = 3;
 const SERVERS: usize = 2;
@@ -122,11 +122,14 @@ impl World {
             ..Settings::new(2)
         };
         let (config, generation) = (settings.check().expect("good settings"), Generation::new(1));
-        let mut coordinator =
-            Coordinator::new(config, 1, SERVERS, GlobalStep::default(), generation);
-        coordinator.set_secret(SECRET);
-        coordinator.set_batch(1 + seed as usize % 4);
-        coordinator.set_last_step(LAST);
+        let settings = CoordinatorSettings {
+            shards: SERVERS,
+            secret: SECRET,
+            batch: 1 + seed as usize % 4,
+            last_step: Some(LAST),
+            ..CoordinatorSettings::new(config)
+        };
+        let mut coordinator = Coordinator::new(settings, generation);
         coordinator.start().expect("it starts");
         let replicas = (0..REPLICAS as u64).map(|replica| Replica {
             protocol: ReplicaProtocol::new(ProtocolSettings {

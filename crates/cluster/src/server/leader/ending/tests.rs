@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{Ended, GRACE, Release};
 use crate::place::Caller;
-use crate::server::offline::{Link, begin, begin_served, leader};
+use crate::server::offline::{ServedLink, begin, begin_served, leader};
 use crate::test_util::coordinator::Other;
 use crate::test_util::server_of;
 
@@ -69,7 +69,7 @@ async fn the_end_is_held_for_who_may_come_back() {
 async fn an_update_under_way_is_the_last_step() {
     let (server, served) = (server_of(0, 2), server_of(1, 2));
     begin_served(&served);
-    let link = Link::begin(&server, served).await;
+    let link = ServedLink::begin(&server, served).await;
     Other::begun(&server, 2).await.commit().await.expect("it counts");
     server.stop(StopReason::Requested("enough".to_owned()));
     assert!(!server.own.is_over(), "the other server has not made its part");

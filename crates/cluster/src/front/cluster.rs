@@ -4,20 +4,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ClusterError, ProcessHandle, StatusHandle};
 use sync_replicas::record::Record;
 
+use super::{ClusterError, ProcessHandle, StatusHandle};
 use crate::client::{Connector, Resolve};
 use crate::security::{Guard, SharedKey, Signer, TlsSettings, check_bind, wall_clock};
 use crate::server::{Listener, TransportSettings};
-use crate::shard::Wire;
+use crate::shard::NumberFormat;
 use crate::spec::Node;
 
 /// This process in its cluster.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     pub(super) place: Node,
-    pub(super) wire: Wire,
+    pub(super) wire: NumberFormat,
     pub(super) reconnect_timeout: Duration,
     pub(super) staging: Option<usize>,
     pub(super) largest_contribution: Option<usize>,
@@ -31,7 +31,7 @@ pub struct Cluster {
     listen: Option<IpAddr>,
     bound: Option<Arc<Listener>>,
     resolve: Option<Resolving>,
-    pub(super) stop: ProcessHandle,
+    pub(super) handle: ProcessHandle,
     pub(super) status: StatusHandle,
     /// Where this process's replica records what it does, if anywhere.
     pub(super) own_record: Option<Record>,
@@ -53,7 +53,7 @@ impl Cluster {
     pub fn new(place: Node) -> Self {
         Self {
             place,
-            wire: Wire::Native,
+            wire: NumberFormat::Native,
             reconnect_timeout: Duration::from_secs(60),
             staging: None,
             largest_contribution: None,
@@ -66,7 +66,7 @@ impl Cluster {
             listen: None,
             bound: None,
             resolve: None,
-            stop: ProcessHandle::new(),
+            handle: ProcessHandle::new(),
             status: StatusHandle::default(),
             own_record: None,
         }
@@ -80,7 +80,7 @@ impl Cluster {
 
     /// How numbers travel; must be the same everywhere.
     #[must_use]
-    pub fn wire(mut self, wire: Wire) -> Self {
+    pub fn wire(mut self, wire: NumberFormat) -> Self {
         self.wire = wire;
         self
     }
@@ -198,15 +198,15 @@ impl Cluster {
 
     /// Uses this handle, which may already hold requests.
     #[must_use]
-    pub fn with_handle(mut self, stop: ProcessHandle) -> Self {
-        self.stop = stop;
+    pub fn with_handle(mut self, handle: ProcessHandle) -> Self {
+        self.handle = handle;
         self
     }
 
     /// Ends this process's part from outside, while [`fit`](super::ClusterTrainer::fit) runs.
     #[must_use]
     pub fn process_handle(&self) -> ProcessHandle {
-        self.stop.clone()
+        self.handle.clone()
     }
 
     /// Asks this process's parameter server for its status, while

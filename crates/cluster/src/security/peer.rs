@@ -1,8 +1,8 @@
-//! The caller at the other end of a connection, and how far its proof that it may come in has got
+//! The peer at the other end of a connection, and how far its proof that it may come in has got
 //! (P-27).
 //!
-//! Shared by the connection, which reads little until its caller is admitted, by the guard, which
-//! judges calls, and by the door, which turns callers away. Invariant: an admitted caller stays
+//! Shared by the connection, which reads little until its peer is admitted, by the guard, which
+//! judges calls, and by the door, which turns peers away. Invariant: an admitted peer stays
 //! admitted, and one that is turned away is never admitted.
 
 use std::fmt;
@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-/// The caller of one connection; clones are the same caller.
+/// The peer of one connection; clones are the same peer.
 #[derive(Clone)]
-pub(crate) struct Caller(Arc<Inner>);
+pub(crate) struct Peer(Arc<Inner>);
 
 struct Inner {
     address: Option<SocketAddr>,
@@ -22,7 +22,7 @@ struct Inner {
     state: Mutex<(Standing, Option<Waker>)>,
 }
 
-/// How far a caller has come.
+/// How far a peer has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// It has made no call yet.
@@ -35,7 +35,7 @@ pub(crate) enum Standing {
     TurnedAway,
 }
 
-impl Caller {
+impl Peer {
     pub(crate) fn new(address: Option<SocketAddr>) -> Self {
         let (forbidden, state) = (AtomicBool::new(false), (Standing::Unproven, None));
         Self(Arc::new(Inner { address, forbidden, state: Mutex::new(state) }))
@@ -100,8 +100,8 @@ impl Caller {
     }
 }
 
-impl fmt::Debug for Caller {
+impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Caller").field(&self.0.address).finish()
+        f.debug_tuple("Peer").field(&self.0.address).finish()
     }
 }

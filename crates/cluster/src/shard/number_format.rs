@@ -9,7 +9,7 @@ use sync_replicas::Scalar;
 /// The element type of gradients on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Wire {
+pub enum NumberFormat {
     /// The variables' own type.
     #[default]
     Native,
@@ -17,7 +17,7 @@ pub enum Wire {
     Bf16,
 }
 
-impl Wire {
+impl NumberFormat {
     /// The bytes of one element.
     #[must_use]
     pub const fn element<T>(self) -> usize {

@@ -1,41 +1,41 @@
 //! Refused calls in the log: how many, why and from where, at most once a minute (P-27).
 //!
-//! Has no clock: milliseconds are handed in. Invariant: each refusal is in exactly one line.
+//! Has no clock: milliseconds are handed in. Invariant: each denial is in exactly one line.
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
-use super::Refusal;
+use super::Denial;
 
 /// The time between two lines.
 const PAUSE_MS: u64 = 60_000;
 
-/// Refusals that are not in the log yet.
+/// Denials that are not in the log yet.
 #[derive(Debug, Default)]
-pub(crate) struct RefusalLog(Mutex<State>);
+pub(crate) struct DenialLog(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     /// When the last line was made.
     written: Option<u64>,
     calls: u64,
-    last: Option<(Refusal, Option<SocketAddr>)>,
+    last: Option<(Denial, Option<SocketAddr>)>,
 }
 
 /// A line of the log.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Line {
     calls: u64,
-    refusal: Refusal,
+    denial: Denial,
     address: Option<SocketAddr>,
 }
 
-impl RefusalLog {
-    /// Counts a refusal, and writes a line if it is time.
-    pub(super) fn refused(&self, refusal: Refusal, address: Option<SocketAddr>, now: u64) {
+impl DenialLog {
+    /// Counts a denial, and writes a line if it is time.
+    pub(super) fn refused(&self, denial: Denial, address: Option<SocketAddr>, now: u64) {
         self.with(|state| {
             state.calls += 1;
-            state.last = Some((refusal, address));
+            state.last = Some((denial, address));
             state.line(now)
         });
     }
@@ -47,9 +47,9 @@ impl RefusalLog {
 
     fn with(&self, change: impl FnOnce(&mut State) -> Option<Line>) {
         let line = change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        let Some(Line { calls, refusal, address }) = line else { return };
+        let Some(Line { calls, denial, address }) = line else { return };
         let from = address.map_or_else(|| "an unknown address".to_owned(), |it| it.to_string());
-        tracing::warn!(calls, last = %from, reason = %refusal, "calls were refused");
+        tracing::warn!(calls, last = %from, reason = %denial, "calls were refused");
     }
 }
 
@@ -59,9 +59,9 @@ impl State {
         if self.written.is_some_and(|written| now.abs_diff(written) < PAUSE_MS) {
             return None;
         }
-        let (refusal, address) = self.last.take()?;
+        let (denial, address) = self.last.take()?;
         self.written = Some(now);
-        Some(Line { calls: std::mem::take(&mut self.calls), refusal, address })
+        Some(Line { calls: std::mem::take(&mut self.calls), denial, address })
     }
 }
 
@@ -70,11 +70,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_refusal_is_in_one_line_a_minute() {
+    fn each_denial_is_in_one_line_a_minute() {
         let mut state = State::default();
         let mut refuse = |now, expected: Option<u64>| {
             state.calls += 1;
-            state.last = Some((Refusal::Missing, None));
+            state.last = Some((Denial::Missing, None));
             assert_eq!(state.line(now).map(|it| it.calls), expected, "at {now}");
         };
         refuse(1_000, Some(1));
