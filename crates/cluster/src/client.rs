@@ -14,7 +14,6 @@ mod shared_variables;
 mod signals;
 mod state;
 
-pub(crate) use connection::describe;
 #[cfg(feature = "test-util")]
 pub(crate) use connection::{ConnectionEvent, Sinks, read};
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //!
 //! Every process of the cluster runs the same program; its place decides what it does.
 
-mod agreement;
 mod any_program;
 mod cluster;
 mod from_env;
@@ -16,7 +15,6 @@ pub(crate) mod status;
 mod status_handle;
 mod trainer;
 
-pub use agreement::Agreement;
 pub use any_program::ServerFiles;
 pub use cluster::Cluster;
 pub use process_handle::ProcessHandle;

@@ -59,15 +59,17 @@
 //! | its status, and what has happened | [`status`], [`record()`], [`Cluster::status_handle`] |
 //! | what to tell a scheduler | [`ClusterError::exit`], [`exit::Exit`] |
 //!
-//! The other modules are its parts. They are public for the project's own simulations, tests and
-//! benches, are not shown, and change from version to version.
+//! [`driver`] has the parts for those who carry them out by hand, as the project's simulations, tests
+//! and benches do; it changes from version to version.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[macro_use]
 mod crash;
 
+mod agreement;
 mod batches;
+mod call_status;
 mod client;
 mod coordinator;
 mod definition;
@@ -93,13 +95,14 @@ mod tensor;
 pub mod test_util;
 mod wire;
 
+pub use agreement::Agreement;
 pub use client::{Connector, PushError, Resolve, ResolveFuture, WaitError};
 pub use coordinator::{ReplicaStatus, Status as CoordinatorStatus};
 pub use definition::DefinitionError;
 pub use front::{
-    Agreement, Cluster, ClusterError, ClusterPush, ClusterReplica, ClusterReport, ClusterStep,
-    ClusterTrainer, Clustered, Counts, DEFAULT_LEASE, OnCluster, ProcessHandle, ServerFiles,
-    StatusError, StatusHandle, record, save, status, stop,
+    Cluster, ClusterError, ClusterPush, ClusterReplica, ClusterReport, ClusterStep, ClusterTrainer,
+    Clustered, Counts, DEFAULT_LEASE, OnCluster, ProcessHandle, ServerFiles, StatusError,
+    StatusHandle, record, save, status, stop,
 };
 pub use server::{ServeError, ServerPresence, ServerStatus, Usage};
 pub use shard::NumberFormat;

@@ -6,7 +6,6 @@
 use std::error::Error;
 
 use sync_replicas::Scalar;
-use sync_replicas::driver::printable;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tonic::Code;
@@ -16,6 +15,7 @@ use super::protocol::{ConnectError, ConnectionId, Reply};
 use super::shared_variables::SharedVariables;
 use super::signals::Signals;
 use crate::batches::{BatchSender, batch, batches};
+use crate::call_status::describe;
 use crate::coordinator::Ticket;
 use crate::proto::to_replica::Message;
 use crate::proto::to_server::Message as ToServerMessage;
@@ -186,13 +186,4 @@ pub(crate) async fn read<T: Scalar + bytemuck::Pod>(
         }
     };
     drop(sinks.inbox.send((id, Event::Lost(lost))));
-}
-
-/// A status in words, with its cause.
-pub(crate) fn describe(status: &tonic::Status) -> String {
-    let text = match status.message() {
-        "" => status.code().to_string(),
-        said => printable(said).into_owned(),
-    };
-    sync_replicas::driver::with_causes(text, status)
 }

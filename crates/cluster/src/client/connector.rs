@@ -16,8 +16,8 @@ use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
 use tonic_prost::ProstCodec;
 
-use super::describe;
 use crate::batches::Batches;
+use crate::call_status::describe;
 use crate::security::{Signer, TlsError, TlsSettings};
 use crate::socket;
 use crate::stream::{self, Bulk, Receiving};

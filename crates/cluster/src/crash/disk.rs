@@ -12,16 +12,6 @@ use sync_replicas::store::TableSaves;
 
 use super::plan::reach_on_disk as reach;
 
-/// The points of a write, in their order.
-pub(super) const POINTS: [&str; 6] = [
-    "server/rows-written",
-    "checkpoint/tensors-written",
-    "checkpoint/files-synced",
-    "checkpoint/folder-synced",
-    "checkpoint/renamed",
-    "checkpoint/published",
-];
-
 /// Writes a checkpoint as usual.
 ///
 /// # Errors

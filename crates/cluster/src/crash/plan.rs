@@ -18,13 +18,22 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, raise};
 
-use super::disk;
 use crate::exit::Exit;
 use crate::server::blocking;
 use crate::spec::Task;
 
 const CRASHES: &str = "SYNC_REPLICAS_CRASH_AT";
 const MARKS: &str = "SYNC_REPLICAS_CRASH_MARKS";
+
+/// The points of writing a checkpoint, in their order.
+const DISK_POINTS: [&str; 6] = [
+    "server/rows-written",
+    "checkpoint/tensors-written",
+    "checkpoint/files-synced",
+    "checkpoint/folder-synced",
+    "checkpoint/renamed",
+    "checkpoint/published",
+];
 
 /// Every point except those of the disk.
 const POINTS: [&str; 34] = [
@@ -180,7 +189,7 @@ fn one(text: &str, mark: PathBuf) -> Result<(&str, Crash), PlanError> {
     if numbered.is_none_or(|(_, index)| index.parse::<u64>().is_err()) {
         return Err(wrong("a process such as `ps-0` or `worker-2`"));
     }
-    if !POINTS.contains(&point) && !disk::POINTS.contains(&point) {
+    if !POINTS.contains(&point) && !DISK_POINTS.contains(&point) {
         return Err(wrong("a point of docs/faults.md"));
     }
     let visit = visit.parse().ok().filter(|visit| *visit > 0);
@@ -189,7 +198,7 @@ fn one(text: &str, mark: PathBuf) -> Result<(&str, Crash), PlanError> {
         "kill" => Deed::Signal(Signal::SIGKILL),
         "stop" => Deed::Signal(Signal::SIGSTOP),
         "hang" => Deed::Hang,
-        "full" if disk::POINTS.contains(&point) => Deed::Full,
+        "full" if DISK_POINTS.contains(&point) => Deed::Full,
         _ => return Err(wrong("`kill`, `stop`, `hang`, or at the disk `full`")),
     };
     let (point, visits) = (point.to_owned(), AtomicU64::new(0));

@@ -16,9 +16,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_stream::Stream;
 
-use super::agreement::Agreement;
 use super::runtime::start_runtime;
 use super::{Cluster, ClusterError, ClusterReport, ClusterTrainer, Counts};
+use crate::agreement::Agreement;
 use crate::definition::{Definition, DefinitionError, Formula, Limits};
 use crate::index::ServerIndex;
 use crate::memory;

@@ -9,6 +9,7 @@ mod handle;
 mod lookup;
 mod own_record;
 mod push;
+mod shared_worker;
 mod step;
 
 pub use handle::ClusterReplica;

@@ -8,7 +8,8 @@ use sync_replicas::store::TableSetupError;
 use sync_replicas::{BatchSource, Hooks, Model, ReplicaId, Scalar, SyncReplicas, Variables};
 
 use super::runtime::start_runtime;
-use super::{Agreement, Cluster, ClusterError, ClusterReport, DEFAULT_LEASE};
+use super::{Cluster, ClusterError, ClusterReport, DEFAULT_LEASE};
+use crate::Agreement;
 use crate::definition::{self, Definition};
 use crate::placement::Placement;
 use crate::spec::Role;
@@ -58,7 +59,7 @@ impl<'c, T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'c
         let placement = definition::placement::<T, _, _>(&shapes, parts.sparse_merge, servers);
         let placement = placement.with_tables(variables.tables());
         let definition = Definition::of::<T, O>(&parts, &placement, cluster.wire);
-        let agreement = Agreement::of(&definition, cluster);
+        let agreement = Agreement::of(&cluster.agreed, &definition);
         let placement = Arc::new(placement);
         let (values_from_chief, duties) = (false, ServerDuties::default());
         Ok(Self { parts, cluster, placement, agreement, variables, values_from_chief, duties })

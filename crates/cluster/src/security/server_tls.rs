@@ -48,6 +48,17 @@ impl std::fmt::Debug for ServerTls {
     }
 }
 
+impl TlsSettings {
+    /// For a process that listens, which reads the files again when they change.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] when a file is missing, cannot be read or does not fit the others.
+    pub fn server(&self) -> Result<ServerTls, TlsError> {
+        ServerTls::new(self.clone())
+    }
+}
+
 impl ServerTls {
     pub(super) fn new(settings: TlsSettings) -> Result<Self, TlsError> {
         let allowed = settings.allowed()?;

@@ -12,7 +12,6 @@ use sync_replicas::driver::describe;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
-use super::ServerTls;
 use super::secret::{self, Closed, Exposed};
 
 /// Which files; all of them PEM.
@@ -91,15 +90,6 @@ impl TlsSettings {
     #[must_use]
     pub fn is_mutual(&self) -> bool {
         self.ca.is_some()
-    }
-
-    /// For a process that listens, which reads the files again when they change.
-    ///
-    /// # Errors
-    ///
-    /// [`TlsError`] when a file is missing, cannot be read or does not fit the others.
-    pub fn server(&self) -> Result<ServerTls, TlsError> {
-        ServerTls::new(self.clone())
     }
 
     /// For one call of a process, to an `https://` address: from the files as they are now.

@@ -1,12 +1,11 @@
 //! Why a parameter server could not carry out an order.
 
 use sync_replicas::TableError;
-use sync_replicas::checkpoint::CheckpointError;
+use sync_replicas::checkpoint::{CheckpointError, RunId};
 use sync_replicas::driver::describe;
 use sync_replicas::error::UpdateError;
 
 use super::link::transfer::TransferError;
-use super::parameter_server::OtherRun;
 use crate::shard::{BeginError, ShardError, StateError};
 use crate::wire::WireError;
 
@@ -49,6 +48,18 @@ pub(super) enum CommandError {
     /// In another server's words.
     #[error("{0}")]
     There(String),
+}
+
+/// A server belongs to the run of its updates, and this is another.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "parameter server {server} has served run {served}, and this coordinator is of run {got}; \
+     compare their addresses, and start the server anew if it is to serve that run"
+)]
+pub(super) struct OtherRun {
+    pub(super) server: usize,
+    pub(super) served: RunId,
+    pub(super) got: RunId,
 }
 
 impl From<ShardError> for CommandError {

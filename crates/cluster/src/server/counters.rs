@@ -19,7 +19,7 @@ pub(super) struct Counters {
 impl Counters {
     /// A connection broke: because the other side went, or because its bytes are not a message.
     pub(super) fn broke(&self, from: &str, status: &Status) {
-        let reason = crate::client::describe(status);
+        let reason = crate::call_status::describe(status);
         // What the transport lost has a cause beneath it; what could not be read has none.
         let unreadable =
             matches!(status.code(), Code::Internal | Code::OutOfRange | Code::Unimplemented);

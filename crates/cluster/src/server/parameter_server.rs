@@ -22,7 +22,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::blocking::blocking;
-use super::command_error::CommandError;
+use super::command_error::{CommandError, OtherRun};
 use super::counters::Counters;
 use super::link::transfer::Layout;
 use super::settings::ServerSettings;
@@ -92,18 +92,6 @@ pub(super) struct Start {
 
 /// A server's part of a checkpoint: its state, and its rows, if it has tables.
 pub(super) type Saved<T> = (ShardState<T>, Option<TableSaves<T>>);
-
-/// A server belongs to the run of its updates, and this is another.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "parameter server {server} has served run {served}, and this coordinator is of run {got}; \
-     compare their addresses, and start the server anew if it is to serve that run"
-)]
-pub(super) struct OtherRun {
-    server: usize,
-    served: RunId,
-    got: RunId,
-}
 
 /// A server that was asked to end may leave.
 #[derive(Clone, Debug)]

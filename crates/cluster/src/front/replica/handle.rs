@@ -1,19 +1,20 @@
 //! A replica for the user's own loop: it blocks, and has its own runtime.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::Poll;
 use std::time::Duration;
 
 use optim::Optimizer;
 use sync_replicas::{Hooks, ReplicaId, Scalar};
-use tokio::runtime::{EnterGuard, Handle, Runtime};
+use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use super::super::runtime::start_runtime;
 use super::super::serving::draw;
-use super::super::{ClusterError, ClusterReport, ClusterTrainer, ProcessHandle};
-use super::{ClusterStep, Worker, end_of};
+use super::super::{ClusterError, ClusterReport, ClusterTrainer};
+use super::shared_worker::SharedWorker;
+use super::{ClusterStep, end_of};
 use crate::client::Departure;
 use crate::spec::Role;
 
@@ -27,15 +28,6 @@ pub struct ClusterReplica<T: Scalar + bytemuck::Pod> {
     pub(super) place: Arc<SharedWorker<T>>,
     /// There until it is dropped.
     runtime: Option<Runtime>,
-}
-
-/// What a replica and its step share.
-pub(super) struct SharedWorker<T: Scalar + bytemuck::Pod> {
-    /// There until the replica ends; locked while a caller waits with it.
-    worker: Mutex<Option<Worker<T>>>,
-    handle: Handle,
-    /// Told when the replica is dropped.
-    abandoned: ProcessHandle,
 }
 
 impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
@@ -107,30 +99,6 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
 impl<T: Scalar + bytemuck::Pod> fmt::Debug for ClusterReplica<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClusterReplica").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-impl<T: Scalar + bytemuck::Pod> SharedWorker<T> {
-    /// Tasks begun meanwhile run in the replica's runtime.
-    pub(super) fn enter(&self) -> EnterGuard<'_> {
-        self.handle.enter()
-    }
-
-    pub(super) fn lock(&self) -> MutexGuard<'_, Option<Worker<T>>> {
-        self.worker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The same, unless another caller has it.
-    pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, Option<Worker<T>>>> {
-        match self.worker.try_lock() {
-            Ok(worker) => Some(worker),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
-    }
-
-    pub(super) fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.handle.block_on(future)
     }
 }
 

@@ -13,7 +13,7 @@ use sync_replicas::{Computed, Gradient, Keys, Scalar};
 use tokio::time::Instant;
 
 use super::super::ClusterError;
-use super::handle::SharedWorker;
+use super::shared_worker::SharedWorker;
 use super::{Worker, end_of, leave_requested, over};
 use crate::client::{PushError, Pushed};
 

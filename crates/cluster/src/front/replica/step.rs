@@ -15,7 +15,7 @@ use sync_replicas::{
 };
 
 use super::super::ClusterError;
-use super::handle::SharedWorker;
+use super::shared_worker::SharedWorker;
 use super::{ClusterPush, Held, Worker};
 use crate::client::Pushed;
 

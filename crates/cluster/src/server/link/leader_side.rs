@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 use super::orders::{AnswerError, Link};
 use super::transfer::{IncomingState, TransferError};
 use crate::batches::{batch, batches};
-use crate::client::describe;
+use crate::call_status::describe;
 use crate::index::{ServerIndex, VariableIndex};
 use crate::proto::done::Done as Answer;
 use crate::proto::order::Order as Message;

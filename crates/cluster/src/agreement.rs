@@ -7,7 +7,6 @@
 
 use sync_replicas::driver::printable;
 
-use super::Cluster;
 use crate::definition::Definition;
 use crate::proto::Item;
 use crate::stream;
@@ -40,17 +39,16 @@ impl Agreement {
         self
     }
 
-    /// All that a program fixes.
-    pub(super) fn of(definition: &Definition, cluster: &Cluster) -> Self {
-        // First the program's own, from which others may follow.
-        let own = cluster.agreed.iter();
-        let mut all = own.fold(Self::default(), |all, (name, value)| all.with(name, value));
+    /// All that a program fixes: first its own items, from which others may follow.
+    pub(crate) fn of(own: &[(String, String)], definition: &Definition) -> Self {
+        let all = Self::default();
+        let mut all = own.iter().fold(all, |all, (name, value)| all.with(name, value));
         all.0.extend(definition.items());
         all
     }
 
     /// Those of a program whose items have arrived.
-    pub(super) fn from_items(items: Vec<Item>) -> Self {
+    pub(crate) fn from_items(items: Vec<Item>) -> Self {
         Self(items)
     }
 
