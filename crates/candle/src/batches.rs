@@ -53,7 +53,6 @@ impl<A: Examples, B, C> Examples for (A, B, C) {
 #[derive(Clone, Debug)]
 pub struct Batches {
     data: (Tensor, Tensor),
-    size: usize,
     sampler: BatchSampler,
 }
 
@@ -72,7 +71,7 @@ impl Batches {
         let sampler = BatchSampler::new(examples, size, 0)?;
         // What they were computed from is not trained through them.
         let data = (data.0.detach().contiguous()?, data.1.detach().contiguous()?);
-        let batches = Self { data, size, sampler };
+        let batches = Self { data, sampler };
         batches.clone().take(0)?;
         Ok(batches)
     }
@@ -80,9 +79,7 @@ impl Batches {
     /// Another order than that of seed 0.
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
-        let sampler = BatchSampler::new(self.data.0.examples(), self.size, seed);
-        // The size was looked at when this was made.
-        Self { sampler: sampler.unwrap_or(self.sampler), ..self }
+        Self { sampler: self.sampler.with_seed(seed), ..self }
     }
 
     fn take(&mut self, number: u64) -> candle_core::Result<(Tensor, Tensor)> {

@@ -7,38 +7,11 @@
 use std::borrow::Cow;
 
 use candle_core::{
-    CpuStorage, DType, Device, Error, InplaceOp1, Layout, Result, Storage, Tensor, Var, WithDType,
+    CpuStorage, DType, Device, Error, InplaceOp1, Layout, Result, Storage, Tensor, Var,
 };
 use ndarray::{ArrayD, ArrayRef, Dimension};
-use sync_replicas::Scalar;
 
-/// What is trained: `f32` or `f64`.
-pub trait Float: Scalar + WithDType {
-    /// Its name in candle.
-    const TYPE: DType = <Self as WithDType>::DTYPE;
-
-    /// The numbers of a tensor on the CPU, to be written.
-    #[doc(hidden)]
-    fn room(storage: &mut CpuStorage) -> Option<&mut [Self]>;
-}
-
-impl Float for f32 {
-    fn room(storage: &mut CpuStorage) -> Option<&mut [Self]> {
-        if let CpuStorage::F32(numbers) = storage { Some(numbers) } else { None }
-    }
-}
-
-impl Float for f64 {
-    fn room(storage: &mut CpuStorage) -> Option<&mut [Self]> {
-        if let CpuStorage::F64(numbers) = storage { Some(numbers) } else { None }
-    }
-}
-
-/// Whether a variable of `dtype` can be trained as `T`.
-pub(crate) fn can_be<T: Float>(dtype: DType) -> bool {
-    let half = matches!(dtype, DType::F16 | DType::BF16);
-    half || dtype == T::TYPE || dtype == DType::F32 && T::TYPE == DType::F64
-}
+use crate::float::Float;
 
 /// Writes an array of the variable's shape into it.
 pub(crate) fn set<T: Float>(var: &Var, array: &ArrayD<T>) -> Result<()> {

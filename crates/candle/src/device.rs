@@ -22,30 +22,23 @@ use crate::CandleError;
 /// ```
 pub fn device(name: &str) -> Result<Device, CandleError> {
     let (kind, number) = name.split_once(':').unwrap_or((name, "0"));
+    let none = |reason| CandleError::Device { name: name.to_owned(), reason };
     let made = match (kind, number.parse()) {
         ("cpu", _) if name == kind => return Ok(Device::Cpu),
         ("cuda", Ok(number)) => Device::new_cuda(number),
         ("metal", Ok(number)) => Device::new_metal(number),
-        _ => return Err(none(name, "no device has this name".into())),
+        _ => return Err(none("no device has this name".to_owned())),
     };
     made.map_err(|error| {
         let built_in = match kind {
             "cuda" => cfg!(feature = "cuda"),
             _ => cfg!(feature = "metal"),
         };
-        none(
-            name,
-            match built_in {
-                true => error.to_string(),
-                false => format!("the program was built without the feature `{kind}`"),
-            },
-        )
+        none(match built_in {
+            true => error.to_string(),
+            false => format!("the program was built without the feature `{kind}`"),
+        })
     })
-}
-
-fn none(name: &str, reason: String) -> CandleError {
-    let expected = "`cpu`, `cuda`, `cuda:N`, `metal` or `metal:N`".to_owned();
-    CandleError::Device { name: name.to_owned(), reason, expected }
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub enum CandleError {
         "variable `{name}` is {got:?}, but {trained:?} is trained: a variable may be {trained:?} \
          or a narrower float (see `CandleModel::dtype` and `in_f64`)"
     )]
-    Number {
+    DType {
         /// The variable.
         name: String,
         /// What the module made of it.
@@ -32,10 +32,10 @@ pub enum CandleError {
         trained: DType,
     },
     /// What is trained and what the module has are not the same variables.
-    #[error("what is trained is not this module: {difference}; both must come from one model")]
+    #[error("what is trained is not this module: {mismatch}; both must come from one model")]
     Variables {
         /// The first variable that differs, and how.
-        difference: String,
+        mismatch: Mismatch,
     },
     /// A name or a shape that the training refuses.
     #[error(transparent)]
@@ -75,14 +75,15 @@ pub enum CandleError {
         name: String,
     },
     /// There is no such device here.
-    #[error("there is no device `{name}` here: {reason}. Expected {expected}")]
+    #[error(
+        "there is no device `{name}` here: {reason}. Expected `cpu`, `cuda`, `cuda:N`, `metal` or \
+         `metal:N`"
+    )]
     Device {
         /// What was asked for.
         name: String,
         /// Why it cannot be had.
         reason: String,
-        /// What can be.
-        expected: String,
     },
     /// Batches of no examples, or of more than there are.
     #[error(transparent)]
@@ -93,12 +94,56 @@ pub enum CandleError {
         /// The first dimension of each.
         got: Vec<usize>,
     },
-    /// A file of variables that cannot be read, or is another model's.
-    #[error("{}: {reason}", path.display())]
+    /// A file of variables that cannot be read.
+    #[error("{}: {source}", path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        reason: String,
+        source: candle_core::Error,
+    },
+    /// A file of another model's variables.
+    #[error("{}: {mismatch}", path.display())]
+    OtherFile {
+        /// The file.
+        path: PathBuf,
+        /// The first variable that differs, and how.
+        mismatch: Mismatch,
+    },
+}
+
+/// How variables differ from a module's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Mismatch {
+    /// There is no value for a variable of the module.
+    #[error("expected a variable `{name}`, and there is none")]
+    Missing {
+        /// The variable.
+        name: String,
+    },
+    /// The module has no such variable.
+    #[error("`{name}` is no variable of the module")]
+    Unknown {
+        /// The variable.
+        name: String,
+    },
+    /// A variable of another shape.
+    #[error("`{name}` has shape {got:?}, and {expected:?} in the module")]
+    Shape {
+        /// The variable.
+        name: String,
+        /// Its shape in the module.
+        expected: Vec<usize>,
+        /// Its shape in what is given.
+        got: Vec<usize>,
+    },
+    /// Numbers that are no floats.
+    #[error("`{name}` is {got:?}, expected floats")]
+    DType {
+        /// The variable.
+        name: String,
+        /// What it is.
+        got: DType,
     },
 }

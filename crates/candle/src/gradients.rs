@@ -14,8 +14,9 @@ use ndarray::{ArrayD, Axis};
 use sync_replicas::{BoxError, Gradient, Gradients, IndexedSlices, Work};
 
 use crate::CandleError;
-use crate::copies::{self, Float};
+use crate::copies;
 use crate::embedding::LookedUp;
+use crate::float::Float;
 use crate::pass::TableRows;
 
 /// What one forward and backward pass have left.

@@ -1,84 +1,18 @@
-//! Where a module's variables are kept while it is built, and the values that they have then: given
-//! ones, or drawn from a seed, where candle's own differ at every run.
+//! First values drawn from a seed, where candle's own differ at every run.
 //!
-//! Knows candle's ways to initialise, not who trains. Invariant: a name has one variable, and the
-//! values that a seed gives it depend on its name, its shape and its initialisation alone, so they
-//! are the same in every process and whatever else the module has (P-14). Once the module is built
-//! it gives out no other variable, which nobody would train.
+//! Knows candle's ways to initialise, and not where values go. Invariant: they depend on the seed
+//! and on the variable's name, shape and initialisation alone, so they are the same in every
+//! process and whatever else the module has (P-14).
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use candle_core::{DType, Device, Error, Result, Shape, Tensor, Var};
+use candle_core::Shape;
 use candle_nn::Init;
 use candle_nn::init::NormalOrUniform;
-use candle_nn::var_builder::SimpleBackend;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sync_replicas::hash_text;
 
-/// The variables of a module that is being built, by name and so sorted.
-#[derive(Clone, Debug)]
-pub(crate) struct Store {
-    values: Arc<Values>,
-    taken: Arc<Mutex<Taken>>,
-}
-
-/// What the variables are while the module is built.
-#[derive(Debug)]
-pub(crate) enum Values {
-    /// Drawn.
-    Seed(u64),
-    /// These; zeros under another name, which is refused later.
-    Given(HashMap<String, Tensor>),
-}
-
-#[derive(Debug, Default)]
-struct Taken {
-    variables: BTreeMap<String, Var>,
-    built: bool,
-}
-
-impl Store {
-    pub(crate) fn new(values: Values) -> Self {
-        Self { values: Arc::new(values), taken: Arc::default() }
-    }
-
-    /// What was taken from it, sorted by name; the module is built.
-    pub(crate) fn close(&self) -> Vec<(String, Var)> {
-        let mut taken = self.lock();
-        taken.built = true;
-        taken.variables.iter().map(|(name, var)| (name.clone(), var.clone())).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Taken> {
-        // No code of others runs while it is held.
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn first_value(
-        &self,
-        name: &str,
-        shape: &Shape,
-        init: Init,
-        (dtype, device): (DType, &Device),
-    ) -> Result<Var> {
-        let value = match &*self.values {
-            Values::Given(given) => match given.get(name).filter(|it| it.shape() == shape) {
-                Some(value) => value.clone(),
-                None => return Var::zeros(shape, dtype, device),
-            },
-            Values::Seed(seed) => {
-                let numbers = drawn(*seed, name, shape, init);
-                Tensor::from_vec(numbers, shape, &Device::Cpu)?
-            }
-        };
-        // Of an integer there are no first values that train; its kind is refused later.
-        Var::from_tensor(&value.to_dtype(dtype)?.to_device(device)?)
-    }
-}
-
-fn drawn(seed: u64, name: &str, shape: &Shape, init: Init) -> Vec<f64> {
+/// The first values of one variable, in order.
+pub(crate) fn drawn(seed: u64, name: &str, shape: &Shape, init: Init) -> Vec<f64> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     random.set_stream(hash_text(name).cast_unsigned());
     let count = shape.elem_count();
@@ -112,46 +46,4 @@ fn normal(random: &mut ChaCha8Rng, count: usize, mean: f64, stdev: f64) -> Vec<f
         mean + stdev * radius * libm::cos(angle)
     };
     (0..count).map(one).collect()
-}
-
-impl SimpleBackend for Store {
-    fn get(
-        &self,
-        shape: Shape,
-        name: &str,
-        init: Init,
-        dtype: DType,
-        device: &Device,
-    ) -> Result<Tensor> {
-        let mut taken = self.lock();
-        if let Some(known) = taken.variables.get(name) {
-            if known.shape() != &shape {
-                let msg = format!("variable `{name}` is taken from the VarBuilder twice");
-                let (expected, got) = (known.shape().clone(), shape);
-                return Err(Error::UnexpectedShape { msg, expected, got });
-            }
-            return Ok(known.as_tensor().clone());
-        }
-        if taken.built {
-            return Err(Error::Msg(format!(
-                "variable `{name}` is taken from the VarBuilder after the module was built, so \
-                 nobody would train it: take all in the function that builds the module"
-            )));
-        }
-        let var = self.first_value(name, &shape, init, (dtype, device))?;
-        let tensor = var.as_tensor().clone();
-        taken.variables.insert(name.to_owned(), var);
-        Ok(tensor)
-    }
-
-    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> Result<Tensor> {
-        match self.lock().variables.get(name) {
-            Some(known) => Ok(known.as_tensor().clone()),
-            None => Err(Error::CannotFindTensor { path: name.to_owned() }),
-        }
-    }
-
-    fn contains_tensor(&self, name: &str) -> bool {
-        self.lock().variables.contains_key(name)
-    }
 }

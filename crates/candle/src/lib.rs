@@ -49,21 +49,24 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batches;
+mod built;
 mod copies;
 mod device;
 mod embedding;
 mod error;
+mod float;
 mod gradients;
 mod initial;
 mod model;
 mod modules;
 mod pass;
+mod store;
 
 pub use batches::{Batches, Examples};
-pub use copies::Float;
 pub use device::device;
 pub use embedding::{Embedding, embedding};
-pub use error::CandleError;
+pub use error::{CandleError, Mismatch};
+pub use float::Float;
 pub use model::CandleModel;
 pub use pass::Pass;
 

@@ -8,17 +8,20 @@ use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::PoisonError;
 
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor};
 use candle_nn::{VarBuilder, VarMap};
 use ndarray::ArrayD;
-use sync_replicas::{BoxError, Computed, Gradient, Gradients, Keys, Model, Variables, Work};
+use sync_replicas::{BoxError, Computed, Keys, Model, Variables, Work};
 
-use crate::copies::{self, Float};
+use crate::built::Built;
+use crate::copies;
 use crate::embedding::recorded;
+use crate::error::{CandleError, Mismatch};
+use crate::float::{self, Float};
 use crate::gradients::{Kinds, Left};
-use crate::initial::{Store, Values};
-use crate::modules::{Built, Modules};
-use crate::{CandleError, Examples, Pass};
+use crate::modules::Modules;
+use crate::store::{Store, Values};
+use crate::{Examples, Pass};
 
 type Build<M> = Box<dyn Fn(VarBuilder<'static>) -> candle_core::Result<M> + Send + Sync>;
 type Loss<M, B> = Box<dyn Fn(&M, &B, &Pass) -> candle_core::Result<Tensor> + Send + Sync>;
@@ -169,30 +172,29 @@ impl<M: 'static, B, T: Float> CandleModel<M, B, T> {
     /// The variables with the values of a safetensors file, as [`VarMap::save`] writes it.
     ///
     /// # Errors
-    /// [`CandleError::File`] when it cannot be read, or is another model's.
+    /// [`CandleError::File`] when it cannot be read, [`CandleError::OtherFile`] when it is another
+    /// model's.
     pub fn load(&self, path: impl AsRef<Path>) -> Result<Variables<T>, CandleError> {
         let path = path.as_ref();
-        let refused = |reason: String| CandleError::File { path: path.to_owned(), reason };
         let mut tensors = candle_core::safetensors::load(path, &Device::Cpu)
-            .map_err(|error| refused(error.to_string()))?;
+            .map_err(|source| CandleError::File { path: path.to_owned(), source })?;
+        let other = |mismatch| CandleError::OtherFile { path: path.to_owned(), mismatch };
         let mut arrays = Variables::new();
         for (name, var) in self.built(Values::Seed(0), T::TYPE)?.variables {
             let Some(tensor) = tensors.remove(&name) else {
-                return Err(refused(format!("expected a tensor `{name}`, and there is none")));
+                return Err(other(Mismatch::Missing { name }));
             };
-            let (expected, got) = (var.dims(), tensor.dims());
-            if expected != got {
-                let shapes = format!("expected the shape {expected:?}, got {got:?}");
-                return Err(refused(format!("tensor `{name}`: {shapes}")));
+            if var.dims() != tensor.dims() {
+                let (expected, got) = (var.dims().to_vec(), tensor.dims().to_vec());
+                return Err(other(Mismatch::Shape { name, expected, got }));
             }
             if !tensor.dtype().is_float() {
-                let kind = format!("expected floats, got {:?}", tensor.dtype());
-                return Err(refused(format!("tensor `{name}`: {kind}")));
+                return Err(other(Mismatch::DType { name, got: tensor.dtype() }));
             }
             arrays = arrays.with(name, copies::array::<T>(&tensor)?)?;
         }
-        match tensors.keys().min() {
-            Some(name) => Err(refused(format!("tensor `{name}` is no variable of this model"))),
+        match tensors.into_keys().min() {
+            Some(name) => Err(other(Mismatch::Unknown { name })),
             None => Ok(arrays),
         }
     }
@@ -212,9 +214,9 @@ impl<M: 'static, B, T: Float> CandleModel<M, B, T> {
             return Err(CandleError::NoVariables);
         }
         for (name, var) in &variables {
-            if !copies::can_be::<T>(var.dtype()) {
+            if !float::can_be::<T>(var.dtype()) {
                 let (name, got, trained) = (name.clone(), var.dtype(), T::TYPE);
-                return Err(CandleError::Number { name, got, trained });
+                return Err(CandleError::DType { name, got, trained });
             }
         }
         Ok(Built { module, variables })
@@ -229,7 +231,7 @@ impl<M: 'static, B, T: Float> CandleModel<M, B, T> {
         };
         let given = values.iter().map(tensor).collect::<candle_core::Result<_>>()?;
         let built = self.built(Values::Given(given), dtype)?;
-        check(&built.variables, values)?;
+        built.check(values)?;
         Ok(built)
     }
 
@@ -284,59 +286,13 @@ impl<M: 'static, B: Examples, T: Float> Model<T> for CandleModel<M, B, T> {
         }
         let dtype = self.compute_type();
         let built = self.modules.take(|| self.with_values(variables, dtype))?;
-        set(&built.variables, variables)?;
+        built.set(variables)?;
         let pass = Pass::new(work, self.keys(batch), (dtype, &self.settings.device))?;
         let computed = self.compute(&built, batch, pass, work)?;
         if let Some(Computed { gradients, .. }) = &computed {
-            refuse_set_in_pass(&built.variables, variables, gradients)?;
+            built.refuse_set_in_pass(variables, gradients)?;
         }
         self.modules.put(built);
         Ok(computed)
     }
-}
-
-/// Gives a module its values.
-fn set<T: Float>(module: &[(String, Var)], values: &Variables<T>) -> Result<(), CandleError> {
-    check(module, values)?;
-    for (name, var) in module {
-        copies::set(var, values.get(name)?)?;
-    }
-    Ok(())
-}
-
-/// Whether a module has these variables, and no others.
-fn check<T: Float>(module: &[(String, Var)], values: &Variables<T>) -> Result<(), CandleError> {
-    let differ = |difference| Err(CandleError::Variables { difference });
-    for (name, var) in module {
-        let Some(index) = values.index_of(name).filter(|&it| it < values.len()) else {
-            return differ(format!("the module has a variable `{name}`, which is not trained"));
-        };
-        let (expected, got) = (var.dims(), values.arrays()[index].shape());
-        if got != expected {
-            return differ(format!(
-                "`{name}` has shape {expected:?} in the module and {got:?} in the training"
-            ));
-        }
-    }
-    if module.len() != values.len() {
-        let unknown = values.names().find(|name| !module.iter().any(|(it, _)| it == name));
-        let unknown = unknown.unwrap_or_default();
-        return differ(format!("`{unknown}` is trained, and the module has no such variable"));
-    }
-    Ok(())
-}
-
-/// Looks for variables that the forward pass has set: they have no gradient, and other values than
-/// they were given.
-fn refuse_set_in_pass<T: Float>(
-    module: &[(String, Var)],
-    values: &Variables<T>,
-    gradients: &Gradients<T>,
-) -> Result<(), BoxError> {
-    for ((name, var), (_, gradient)) in module.iter().zip(gradients.iter()) {
-        if matches!(gradient, Gradient::Missing) && !copies::is_equal(var, values.get(name)?)? {
-            return Err(CandleError::SetInPass { name: name.clone() }.into());
-        }
-    }
-    Ok(())
 }

@@ -11,16 +11,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use candle_core::Var;
+use crate::built::Built;
 
 thread_local! {
     static KEPT: RefCell<HashMap<u64, Kept>> = RefCell::default();
-}
-
-/// A module with its variables, by name and so sorted.
-pub(crate) struct Built<M> {
-    pub(crate) module: M,
-    pub(crate) variables: Vec<(String, Var)>,
 }
 
 struct Kept {

@@ -10,7 +10,8 @@ use std::time::Duration;
 use candle_core::{DType, Device, Error, Result, Tensor, Var};
 use sync_replicas::{BoxError, Cancellation, Keys, ReplicaId, Work};
 
-use crate::copies::{self, Float};
+use crate::copies;
+use crate::float::Float;
 
 /// The forward pass of one replica over one batch.
 pub struct Pass {

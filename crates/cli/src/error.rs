@@ -61,13 +61,18 @@ exits! {
     AdviceError => Usage,
     BuildError => Usage,
     ConfigError => Usage,
-    DataError => Usage,
     KeyError => Usage,
     SpecError => Usage,
     TlsError => Usage,
     UsageError => Usage,
     VariableError => Failed,
     cluster::StatusError => Failed,
+}
+
+impl From<DataError> for Error {
+    fn from(error: DataError) -> Self {
+        UsageError::from(error).into()
+    }
 }
 
 impl From<ClusterError> for Error {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sync_replicas::BoxError;
 use sync_replicas::checkpoint::{self, TrainingState};
 use tabular::data::{Content, DataError};
-use tabular::predict::{self as rows, Described};
+use tabular::predict::{self as rows, SavedModel};
 
 use crate::args::PredictArgs;
 use crate::error::Error;
@@ -21,12 +21,12 @@ use crate::table_rows::TableRows;
 /// When there is no model, a column is missing, or a line is invalid: the lines before it are
 /// written.
 pub fn predict(args: &PredictArgs, out: &mut dyn Write) -> Result<(), Error> {
-    let (described, state) = model(&args.run)?;
+    let (saved, state) = model(&args.run)?;
     let content = Content::open(&args.file)?;
     let tables = TableRows::Saved(state.tables);
     let write = |out: &mut dyn Write| {
         let mut out = BufWriter::new(out);
-        rows::predict(&described, &state.variables, &content, |keys| tables.lookup(keys), &mut out)
+        rows::predict(&saved, &state.variables, &content, |keys| tables.lookup(keys), &mut out)
     };
     let written = match &args.out {
         None => write(out),
@@ -48,7 +48,7 @@ fn is_broken_pipe(error: &BoxError) -> bool {
 }
 
 /// The model of a run, and the checkpoint that it predicts with.
-fn model(run: &Path) -> Result<(Described, TrainingState<f32>), Error> {
+fn model(run: &Path) -> Result<(SavedModel, TrainingState<f32>), Error> {
     let absolute = std::path::absolute(run).unwrap_or_else(|_| run.to_owned());
     let root = absolute.ancestors().find(|folder| folder.join(MODEL).is_file());
     let Some(root) = root else {
@@ -62,7 +62,7 @@ fn model(run: &Path) -> Result<(Described, TrainingState<f32>), Error> {
     let unreadable =
         |error: &dyn std::fmt::Display| Error::usage(format!("{}: {error}", file.display()));
     let text = fs::read_to_string(&file).map_err(|error| unreadable(&error))?;
-    let described = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
+    let saved = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
     let checkpoints: PathBuf = if root == absolute { checkpoints_of(root) } else { absolute };
-    Ok((described, checkpoint::open(&checkpoints)?))
+    Ok((saved, checkpoint::open(&checkpoints)?))
 }

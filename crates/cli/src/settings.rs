@@ -10,7 +10,7 @@ use sync_replicas::BatchSampler;
 use sync_replicas::options::SummationOrder;
 use tabular::data::Dataset;
 use tabular::models::{Kind, Network};
-use tabular::predict::Described;
+use tabular::predict::SavedModel;
 
 use crate::args::{ModelKind, OptimizerKind, OptimizerNumbers, StragglerArg, TrainArgs, cli_name};
 use crate::error::UsageError;
@@ -242,8 +242,8 @@ impl Settings {
 
     /// What predicts with the variables of a checkpoint.
     #[must_use]
-    pub fn described(&self) -> Described {
-        Described { model: self.kind, features: (*self.data.features).clone() }
+    pub fn saved_model(&self) -> SavedModel {
+        SavedModel { model: self.kind, features: (*self.data.features).clone() }
     }
 
     /// The data's fingerprint.

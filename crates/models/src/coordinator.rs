@@ -23,7 +23,7 @@ pub enum Told {
 
 /// One thing done to a coordinator; threads and callbacks are meant by a place among those left.
 #[derive(Clone, Debug)]
-pub enum ToldAct {
+pub enum CoordinatorAct {
     /// A thread asks for a stop, for a reason of this number.
     RequestStop(u8),
     /// A thread reports an error.
@@ -43,6 +43,30 @@ pub enum ToldAct {
     },
 }
 
+/// What an act answers; errors are in the words that tell one from another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Answer {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The error reported is the first, and kept.
+    First,
+    /// A plain stop was reported.
+    Clean,
+    /// Another error is kept, so this one comes back.
+    Late(String),
+    /// All have joined, so this error comes back.
+    AfterJoin(String),
+    /// A join found no thread.
+    Joined,
+    /// A join left these threads running.
+    Left(Vec<String>),
+    /// A join gives the error kept.
+    Failed(String),
+    /// A join found these threads, which run on.
+    StillRunning(Vec<String>),
+}
+
 /// A coordinator, as far as anyone can see.
 #[derive(Clone, Debug, Default)]
 pub struct CoordinatorModel {
@@ -54,42 +78,42 @@ pub struct CoordinatorModel {
     /// How often each callback was called that is not taken out.
     callbacks: Vec<u64>,
     registered: usize,
-    answer: String,
+    answer: Answer,
 }
 
 impl CoordinatorModel {
     /// Does one act; see [`answer`](Self::answer) for what it must come to.
-    pub fn apply(&mut self, act: &ToldAct) {
+    pub fn apply(&mut self, act: &CoordinatorAct) {
         let before = (self.should_stop(), self.is_ending());
         self.answer = match *act {
-            ToldAct::RequestStop(number) => {
+            CoordinatorAct::RequestStop(number) => {
                 self.reason.get_or_insert(format!("reason {number}"));
-                String::new()
+                Answer::Nothing
             }
-            ToldAct::Report(told) => self.report(told),
-            ToldAct::Register => {
+            CoordinatorAct::Report(told) => self.report(told),
+            CoordinatorAct::Register => {
                 self.threads.push(format!("thread {}", self.registered));
                 self.registered += 1;
-                String::new()
+                Answer::Nothing
             }
-            ToldAct::End(nth, told) => {
+            CoordinatorAct::End(nth, told) => {
                 if let Some(place) = nth.checked_rem(self.threads.len()) {
                     told.map(|told| self.report(told));
                     self.threads.remove(place);
                 }
-                String::new()
+                Answer::Nothing
             }
-            ToldAct::OnStop => {
+            CoordinatorAct::OnStop => {
                 self.callbacks.push(u64::from(self.should_stop()));
-                String::new()
+                Answer::Nothing
             }
-            ToldAct::TakeOut(nth) => {
+            CoordinatorAct::TakeOut(nth) => {
                 if let Some(place) = nth.checked_rem(self.callbacks.len()) {
                     self.callbacks.remove(place);
                 }
-                String::new()
+                Answer::Nothing
             }
-            ToldAct::Join { leaving } => self.join(leaving),
+            CoordinatorAct::Join { leaving } => self.join(leaving),
         };
         // Once when it becomes a stop, and once more when no new session can mend it.
         let now = (self.should_stop(), self.is_ending());
@@ -98,8 +122,8 @@ impl CoordinatorModel {
         }
     }
 
-    /// What the last act must answer, in words.
-    pub fn answer(&self) -> &str {
+    /// What the last act must answer.
+    pub fn answer(&self) -> &Answer {
         &self.answer
     }
 
@@ -128,35 +152,35 @@ impl CoordinatorModel {
         !self.threads.is_empty() && !self.should_stop()
     }
 
-    fn report(&mut self, told: Told) -> String {
+    fn report(&mut self, told: Told) -> Answer {
         let (error, lost) = match told {
             Told::Clean => {
                 self.reason.get_or_insert("the input has ended".to_owned());
-                return "clean".to_owned();
+                return Answer::Clean;
             }
             Told::Lost(number) => (format!("loss {number}"), true),
             Told::Failed(number) => (format!("error {number}"), false),
         };
         match self.failure {
-            _ if self.joined => format!("joined, back: {error}"),
-            Some((_, kept_is_lost)) if lost || !kept_is_lost => format!("late, back: {error}"),
+            _ if self.joined => Answer::AfterJoin(error),
+            Some((_, kept_is_lost)) if lost || !kept_is_lost => Answer::Late(error),
             _ => {
                 self.failure = Some((error, lost));
-                "first".to_owned()
+                Answer::First
             }
         }
     }
 
-    fn join(&mut self, leaving: bool) -> String {
+    fn join(&mut self, leaving: bool) -> Answer {
         if self.waits() {
-            return String::new();
+            return Answer::Nothing;
         }
         self.joined = true;
         match &self.failure {
-            Some((error, _)) => format!("failed: {error}"),
-            None if leaving => format!("left: {:?}", self.threads),
-            None if self.threads.is_empty() => "joined".to_owned(),
-            None => format!("still running: {:?}", self.threads),
+            Some((error, _)) => Answer::Failed(error.clone()),
+            None if leaving => Answer::Left(self.threads.clone()),
+            None if self.threads.is_empty() => Answer::Joined,
+            None => Answer::StillRunning(self.threads.clone()),
         }
     }
 }
@@ -167,13 +191,13 @@ pub struct Coordinators;
 
 impl ReferenceStateMachine for Coordinators {
     type State = CoordinatorModel;
-    type Transition = ToldAct;
+    type Transition = CoordinatorAct;
 
     fn init_state() -> BoxedStrategy<CoordinatorModel> {
         Just(CoordinatorModel::default()).boxed()
     }
 
-    fn transitions(_: &CoordinatorModel) -> BoxedStrategy<ToldAct> {
+    fn transitions(_: &CoordinatorModel) -> BoxedStrategy<CoordinatorAct> {
         let error = || {
             prop_oneof![
                 1 => Just(Told::Clean),
@@ -183,18 +207,18 @@ impl ReferenceStateMachine for Coordinators {
         };
         let end = (any::<usize>(), prop::option::weighted(0.2, error()));
         prop_oneof![
-            1 => any::<u8>().prop_map(ToldAct::RequestStop),
-            2 => error().prop_map(ToldAct::Report),
-            6 => Just(ToldAct::Register),
-            4 => end.prop_map(|(nth, told)| ToldAct::End(nth, told)),
-            4 => Just(ToldAct::OnStop),
-            2 => any::<usize>().prop_map(ToldAct::TakeOut),
-            1 => any::<bool>().prop_map(|leaving| ToldAct::Join { leaving }),
+            1 => any::<u8>().prop_map(CoordinatorAct::RequestStop),
+            2 => error().prop_map(CoordinatorAct::Report),
+            6 => Just(CoordinatorAct::Register),
+            4 => end.prop_map(|(nth, told)| CoordinatorAct::End(nth, told)),
+            4 => Just(CoordinatorAct::OnStop),
+            2 => any::<usize>().prop_map(CoordinatorAct::TakeOut),
+            1 => any::<bool>().prop_map(|leaving| CoordinatorAct::Join { leaving }),
         ]
         .boxed()
     }
 
-    fn apply(mut model: CoordinatorModel, act: &ToldAct) -> CoordinatorModel {
+    fn apply(mut model: CoordinatorModel, act: &CoordinatorAct) -> CoordinatorModel {
         model.apply(act);
         model
     }

@@ -19,7 +19,7 @@ pub use run::{Model, Report, Size};
 
 /// All models, in the order of the crates' floors.
 pub fn all() -> Vec<Model> {
-    let mut all = vec![
+    let each = vec![
         model!("accum-core/dense", accum::Against<ConditionalAccumulator<f64>>),
         model!("accum-core/sparse", accum::Against<SparseConditionalAccumulator<f64>>),
         property!("accum-core/gate", gate::answers_are_the_models),
@@ -29,13 +29,12 @@ pub fn all() -> Vec<Model> {
         }),
         model!("token-queue/unbounded", token_queue::test_util::Unbounded),
         model!("token-queue/bounded", token_queue::test_util::Bounded),
+        model!("hooks/coordinator", coordinator::CoordinatorTest),
+        model!("hooks/start", start::StartTest),
+        model!("hooks/session", hooks::test_util::LifeTest),
+        model!("engine/machine", engine::test_util::EngineTest),
     ];
-    all.push(model!("hooks/coordinator", coordinator::CoordinatorTest));
-    all.push(model!("hooks/start", start::StartTest));
-    all.push(model!("hooks/session", hooks::test_util::LifeTest));
-    all.push(model!("engine/machine", engine::test_util::EngineTest));
-    all.extend(shapes::all());
-    all
+    each.into_iter().chain(shapes::all()).collect()
 }
 
 /// Keeps the README's program compiling and running.

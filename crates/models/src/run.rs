@@ -172,7 +172,26 @@ impl Runner {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    #[test]
+    fn a_broken_rule_is_found_and_shown_in_its_shortest_form() {
+        // Nothing is to be kept of a failure that is expected.
+        let config = Config { failure_persistence: None, ..Config::default() };
+        let mut runner = Runner { config, longest: 50, cases: 0, transitions: 0 };
+        let histories = prop::collection::vec(0_u8..100, 1..=runner.longest());
+        let outcome = runner.histories(&histories, Vec::len, |history| {
+            assert!(history.iter().all(|it| *it < 50), "a number is too large");
+        });
+        let failure = outcome.expect_err("half of all numbers are");
+        assert!(failure.contains("a number is too large"), "{failure}");
+        assert!(failure.ends_with("the shortest history found: [\n    50,\n]"), "{failure}");
+        // One failure has many shorter forms, which are no cases of their own.
+        assert!((1..10).contains(&runner.cases), "{} cases", runner.cases);
+        assert!(runner.transitions >= runner.cases);
+    }
 
     #[test]
     fn a_failure_is_one_line_for_programs_and_the_rest_for_people() {

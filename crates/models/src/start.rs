@@ -12,7 +12,7 @@ pub use against::StartTest;
 
 /// What one call comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Luck {
+pub enum CallResult {
     /// It does its work: a checkpoint is found, a variable is there afterwards.
     Fine,
     /// It goes well and has nothing to show: no checkpoint is found, the variable is still missing.
@@ -23,15 +23,15 @@ pub enum Luck {
 
 /// What the calls of one start come to.
 #[derive(Clone, Copy, Debug)]
-pub struct Fate {
+pub struct CallResults {
     /// Making the session; it is made unless it fails.
-    pub make: Luck,
+    pub make: CallResult,
     /// Looking for a checkpoint, which has the shared variable.
-    pub restore: Luck,
+    pub restore: CallResult,
     /// Initialising the shared variable.
-    pub init: Luck,
+    pub init: CallResult,
     /// Initialising the local variable.
-    pub local_init: Luck,
+    pub local_init: CallResult,
 }
 
 /// What a manager was given.
@@ -51,11 +51,11 @@ pub struct Given {
 #[derive(Clone, Debug)]
 pub enum StartAct {
     /// The chief's start.
-    Prepare(Fate),
+    Prepare(CallResults),
     /// A start that initialises nothing shared.
-    Recover(Fate),
+    Recover(CallResults),
     /// The start on the others, which has no time to wait.
-    Wait(Fate),
+    Wait(CallResults),
     /// One of the two published variables is ready.
     Publish(bool),
     /// Both are.
@@ -103,9 +103,9 @@ impl StartModel {
     pub fn apply(&mut self, act: &StartAct) {
         self.calls.clear();
         let answer = match act {
-            StartAct::Prepare(fate) => self.prepare(fate),
-            StartAct::Recover(fate) => self.recover(fate),
-            StartAct::Wait(fate) => self.wait(fate),
+            StartAct::Prepare(results) => self.prepare(results),
+            StartAct::Recover(results) => self.recover(results),
+            StartAct::Wait(results) => self.wait(results),
             StartAct::Publish(first) => {
                 let ready = if *first { "a" } else { "b" };
                 self.unpublished.retain(|name| name != ready);
@@ -143,40 +143,40 @@ impl StartModel {
         &self.answer
     }
 
-    fn call(&mut self, name: &'static str, luck: Luck) -> Result<bool, &'static str> {
+    fn call(&mut self, name: &'static str, result: CallResult) -> Result<bool, &'static str> {
         self.calls.push(name);
-        if luck == Luck::Fails { Err(name) } else { Ok(luck == Luck::Fine) }
+        if result == CallResult::Fails { Err(name) } else { Ok(result == CallResult::Fine) }
     }
 
-    fn prepare(&mut self, fate: &Fate) -> Result<Started, &'static str> {
-        self.call("make", fate.make)?;
-        let restored = self.given.checkpoint && self.call("restore", fate.restore)?;
+    fn prepare(&mut self, results: &CallResults) -> Result<Started, &'static str> {
+        self.call("make", results.make)?;
+        let restored = self.given.checkpoint && self.call("restore", results.restore)?;
         let mut made = Made { shared: restored, local: false };
         if !restored && self.given.init {
-            made.shared = self.call("init", fate.init)?;
+            made.shared = self.call("init", results.init)?;
         } else if !restored && !self.given.local_init {
             return Err("nothing to start from");
         }
-        let missing = self.finish(fate, &mut made)?;
+        let missing = self.finish(results, &mut made)?;
         Ok(Self::ended(made, missing, Some(restored)))
     }
 
-    fn recover(&mut self, fate: &Fate) -> Result<Started, &'static str> {
-        self.call("make", fate.make)?;
-        let restored = self.given.checkpoint && self.call("restore", fate.restore)?;
+    fn recover(&mut self, results: &CallResults) -> Result<Started, &'static str> {
+        self.call("make", results.make)?;
+        let restored = self.given.checkpoint && self.call("restore", results.restore)?;
         let mut made = Made { shared: restored, local: false };
-        let missing = self.finish(fate, &mut made)?;
+        let missing = self.finish(results, &mut made)?;
         Ok(Started::Session(made.shared, made.local, Some(restored && missing.is_empty())))
     }
 
-    fn wait(&mut self, fate: &Fate) -> Result<Started, &'static str> {
+    fn wait(&mut self, results: &CallResults) -> Result<Started, &'static str> {
         if !self.unpublished.is_empty() {
             let late = Started::Error("deadline", self.unpublished.clone());
             return if self.stop { Err("stopped") } else { Ok(late) };
         }
-        self.call("make", fate.make)?;
+        self.call("make", results.make)?;
         let mut made = Made::default();
-        let missing = self.finish(fate, &mut made)?;
+        let missing = self.finish(results, &mut made)?;
         Ok(Self::ended(made, missing, None))
     }
 
@@ -189,13 +189,17 @@ impl StartModel {
     }
 
     /// What is local, once what is shared is there; then the names of what is missing.
-    fn finish(&mut self, fate: &Fate, made: &mut Made) -> Result<Vec<String>, &'static str> {
+    fn finish(
+        &mut self,
+        results: &CallResults,
+        made: &mut Made,
+    ) -> Result<Vec<String>, &'static str> {
         if self.given.local_init {
             self.calls.push("ready for local");
             if !made.shared {
                 return Ok(vec!["shared".to_owned()]);
             }
-            made.local = self.call("local init", fate.local_init)?;
+            made.local = self.call("local init", results.local_init)?;
         }
         if !self.given.ready {
             return Ok(Vec::new());
@@ -229,9 +233,9 @@ impl ReferenceStateMachine for Starts {
             1 => Just(StartAct::RequestStop),
         ];
         prop_oneof![
-            4 => fate().prop_map(StartAct::Prepare),
-            2 => fate().prop_map(StartAct::Recover),
-            4 => fate().prop_map(StartAct::Wait),
+            4 => call_results().prop_map(StartAct::Prepare),
+            2 => call_results().prop_map(StartAct::Recover),
+            4 => call_results().prop_map(StartAct::Wait),
             1 => seldom,
         ]
         .boxed()
@@ -243,13 +247,15 @@ impl ReferenceStateMachine for Starts {
     }
 }
 
-fn fate() -> impl Strategy<Value = Fate> {
-    let luck =
-        || prop_oneof![6 => Just(Luck::Fine), 2 => Just(Luck::Nothing), 1 => Just(Luck::Fails)];
-    (luck(), luck(), luck(), luck()).prop_map(|(make, restore, init, local_init)| Fate {
-        make,
-        restore,
-        init,
-        local_init,
+fn call_results() -> impl Strategy<Value = CallResults> {
+    let result = || {
+        prop_oneof![
+            6 => Just(CallResult::Fine),
+            2 => Just(CallResult::Nothing),
+            1 => Just(CallResult::Fails),
+        ]
+    };
+    (result(), result(), result(), result()).prop_map(|(make, restore, init, local_init)| {
+        CallResults { make, restore, init, local_init }
     })
 }

@@ -65,6 +65,13 @@ impl BatchSampler {
         Ok(Self { size, seed, epoch: 0, order: shuffled(all, seed, 0) })
     }
 
+    /// The same batches in the orders of another seed.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        let order = shuffled(self.order.len() as u32, seed, self.epoch);
+        Self { seed, order, ..self }
+    }
+
     /// Batches in one pass over the data; examples that fill no batch are left out of this pass.
     #[must_use]
     pub fn per_epoch(&self) -> u64 {

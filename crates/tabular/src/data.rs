@@ -7,30 +7,35 @@
 
 mod choices;
 mod condition;
+mod content;
 mod dataset;
 mod encode;
 mod error;
 mod examples;
 mod features;
+mod file_state;
+mod hashed;
 mod moments;
 mod names;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod records;
 mod roles;
 mod row_file;
 mod scan;
 mod split;
 mod targets;
-mod text;
 
 #[cfg(test)]
 mod tests;
 
-pub use choices::{Choices, Cross};
+pub use choices::{Choice, Choices, Cross, CrossError, TestRows};
 pub use condition::{Condition, ConditionError};
-pub use dataset::{Dataset, Part, PartReader, TestRows};
+pub use content::Content;
+pub use dataset::{Dataset, Part, PartReader};
 pub use encode::Encoder;
-pub use error::DataError;
+pub use error::{DataError, Misfit};
+pub(crate) use examples::rows_at_a_time;
 pub use examples::{Examples, KeySet};
 pub use features::{ClassRate, Features, NumberColumn, Target, Task, TaskKind};
-pub use text::{Content, Records};
+pub use records::Records;

@@ -1,7 +1,7 @@
 //! Models over the columns of a file, with gradients written out by hand.
 //!
-//! A model's score is the sum of its parts'; each part knows how its variables' gradients follow
-//! from that of the score. Knows no replicas, steps or optimizers. Invariant: every gradient is
+//! A model's score is a sum of terms; each term knows how its variables' gradients follow from that
+//! of the score. Knows no replicas, steps or optimizers. Invariant: every gradient is
 //! that of the *mean* loss over a batch, so that the batch size does not change the meaning of a
 //! learning rate.
 
@@ -9,9 +9,9 @@ mod bag;
 mod bias;
 mod deep;
 mod factors;
+mod initial;
 mod linear;
 mod loss;
-mod math;
 mod network;
 
 #[cfg(test)]

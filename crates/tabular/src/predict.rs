@@ -9,13 +9,13 @@ use csv::StringRecord;
 use serde::{Deserialize, Serialize};
 use sync_replicas::{BoxError, Keys, Rows, Variables};
 
-use crate::data::{Content, Encoder, Examples, Features, Task};
+use crate::data::{Content, Encoder, Examples, Features, Task, rows_at_a_time};
 use crate::models::{Kind, Network, predictions};
-use crate::scores::{best, rows_at_a_time};
+use crate::scores::best;
 
 /// A model as a run folder keeps it, without its variables.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Described {
+pub struct SavedModel {
     /// The kind of model.
     pub model: Kind,
     /// The columns that it has learned from.
@@ -30,14 +30,14 @@ pub struct Described {
 /// A line unlike those learned from, a missing column, a failed lookup or reader; the lines before
 /// were written.
 pub fn predict(
-    described: &Described,
+    saved: &SavedModel,
     variables: &Variables<f32>,
     content: &Content,
     lookup: impl Fn(&Keys) -> Result<Rows<f32>, BoxError>,
     out: &mut impl Write,
 ) -> Result<u64, BoxError> {
-    let features = Arc::new(described.features.clone());
-    let model = Network::new(described.model, &features)?;
+    let features = Arc::new(saved.features.clone());
+    let model = Network::new(saved.model, &features)?;
     let mut records = content.records()?;
     let encoder = Encoder::new(&features, records.columns(), content.name(), false)?;
     let task = &features.target.task;

@@ -4,7 +4,7 @@ use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 use sync_replicas::{BoxError, Keys, Rows, Variables};
 
-use crate::data::{Part, Task};
+use crate::data::{Part, Task, rows_at_a_time};
 use crate::models::{Network, predictions};
 
 /// How good predictions are; measures that do not fit the task are absent.
@@ -46,18 +46,6 @@ pub struct Tested {
     pub scores: Scores,
     /// Of the base rate.
     pub base: Base,
-}
-
-/// Numbers of a test that are held in memory at a time.
-const MOST_NUMBERS: usize = 1 << 22;
-
-/// Rows of a test that are held in memory at a time.
-const MOST_ROWS: usize = 1 << 16;
-
-/// How many rows of so many values are taken at a time.
-#[must_use]
-pub fn rows_at_a_time(values: usize) -> usize {
-    (MOST_NUMBERS / values.max(1)).clamp(1, MOST_ROWS)
 }
 
 /// Tests a model with all rows of a part; `lookup` has the rows of tables.

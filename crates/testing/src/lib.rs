@@ -4,12 +4,12 @@
 //! their own types twice, once as built here.
 
 mod corpus;
-#[cfg(feature = "driver")]
-mod driver;
+#[cfg(feature = "manual-replicas")]
+mod manual_replicas;
 
 pub use corpus::replay_corpus;
-#[cfg(feature = "driver")]
-pub use driver::{Driver, DriverError};
+#[cfg(feature = "manual-replicas")]
+pub use manual_replicas::{ManualReplicas, ManualReplicasError};
 
 /// The README's example, run as a test.
 #[cfg(doctest)]

@@ -106,7 +106,7 @@ fn a_batch_that_is_refused_leaves_the_kinds_open() {
     );
     let variables = model.variables().expect("it builds");
     let error = pass(&model, &variables, &scalar(0.0)).expect_err("it has no gradient");
-    assert!(error.to_string().ends_with("variables: w"), "{error}");
+    assert!(error.to_string().contains("none of the variables (w)"), "{error}");
     let later = computed(&model, &variables, &scalar(1.0)).gradients;
     assert!(matches!(gradient(&later, "w"), Gradient::Dense(_)), "{later:?}");
 }

@@ -65,12 +65,12 @@ fn a_variable_may_be_narrower_than_what_is_trained_and_never_wider_or_whole() {
     assert!(of(DType::F64).in_f64().variables().is_ok());
     for (dtype, name) in [(DType::F64, "F64"), (DType::U32, "U32"), (DType::I64, "I64")] {
         let error = of(dtype).variables().expect_err("f32 is trained");
-        assert!(matches!(error, CandleError::Number { .. }), "{error:?}");
+        assert!(matches!(error, CandleError::DType { .. }), "{error:?}");
         let expected = format!("variable `w` is {name}, but F32 is trained");
         assert!(error.to_string().starts_with(&expected), "{error}");
     }
     let error = of(DType::U8).in_f64().variables().expect_err("f64 is trained");
-    assert!(matches!(error, CandleError::Number { .. }), "{error:?}");
+    assert!(matches!(error, CandleError::DType { .. }), "{error:?}");
 }
 
 /// What a module was given before is not left in it.

@@ -1,7 +1,7 @@
 //! What a model cannot train, and how it says so; what it gives up.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use candle_core::{DType, Module, Tensor};
 use candle_nn::{BatchNormConfig, Linear, ModuleT, batch_norm, linear};
@@ -53,6 +53,60 @@ fn a_variable_that_the_loss_does_not_use_has_no_gradient() {
     let gradients = computed(&model, &variables, &noise(&[4, 3], 1)).gradients;
     assert_eq!(*gradient(&gradients, "unused.weight"), Gradient::Missing);
     assert!(matches!(gradient(&gradients, "used.weight"), Gradient::Dense(_)));
+}
+
+/// What a thread is told.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        event.record(&mut |_: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+            self.0.lock().expect("nobody panicked").push(format!("{value:?}"));
+        });
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn variables_without_a_gradient_are_named_once() {
+    #[track_caller]
+    fn check(loss: fn(&[Tensor; 3], &Tensor, &Pass) -> candle_core::Result<Tensor>, names: &str) {
+        let model =
+            CandleModel::new(|vb| Ok([vb.get(2, "a")?, vb.get(2, "b")?, vb.get(2, "c")?]), loss);
+        let variables = model.variables().expect("it builds");
+        let log = Log::default();
+        tracing::subscriber::with_default(log.clone(), || {
+            computed(&model, &variables, &noise(&[2], 1));
+            computed(&model, &variables, &noise(&[2], 2));
+        });
+        let told = log.0.lock().expect("nobody panicked");
+        match names {
+            "" => assert!(told.is_empty(), "{told:?}"),
+            names => {
+                assert_eq!(told.len(), 1, "{told:?}");
+                let expected = format!("variables without a gradient: {names}; ");
+                assert!(told[0].starts_with(&expected), "{told:?}");
+            }
+        }
+    }
+    check(|[_, b, _], x, _| (b * x)?.sum_all(), "a, c");
+    check(|[a, b, c], x, _| ((a + b)? * (c + x)?)?.sum_all(), "");
 }
 
 /// Candle's fused operations have no backward pass; its slow ones have.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use optim::HyperParameterError;
-use tabular::data::DataError;
+use tabular::data::{Choice, DataError, Misfit};
 use tabular::models::ModelError;
 
 /// Invalid options. Nothing was done yet.
@@ -12,10 +12,15 @@ use tabular::models::ModelError;
 pub enum UsageError {
     /// The data cannot be used.
     #[error(transparent)]
-    Data(#[from] DataError),
-    /// The model has nothing to learn from.
-    #[error(transparent)]
-    Model(#[from] ModelError),
+    Data(DataError),
+    /// A choice about the data or the model does not fit what is there.
+    #[error("{option}: {misfit}")]
+    Choice {
+        /// The option, and its value where that helps.
+        option: String,
+        /// What was expected, and what came.
+        misfit: Misfit,
+    },
     /// The optimizer does not accept a number.
     #[error(transparent)]
     HyperParameter(#[from] HyperParameterError),
@@ -58,6 +63,42 @@ pub enum UsageError {
     /// The trainer refuses the combination.
     #[error(transparent)]
     Build(#[from] sync_replicas::BuildError),
+}
+
+/// With options in place of choices.
+impl From<DataError> for UsageError {
+    fn from(mut error: DataError) -> Self {
+        if let DataError::NoNumber { remedy, .. } = &mut error {
+            *remedy = option(Choice::Categorical);
+        }
+        match error {
+            DataError::Choice { choice, misfit } => {
+                Self::Choice { option: option(choice).to_owned(), misfit }
+            }
+            DataError::Target { column, misfit } => {
+                Self::Choice { option: format!("{} {column}", option(Choice::Target)), misfit }
+            }
+            other => Self::Data(other),
+        }
+    }
+}
+
+impl From<ModelError> for UsageError {
+    fn from(ModelError { model, misfit }: ModelError) -> Self {
+        Self::Choice { option: format!("--model {model}"), misfit }
+    }
+}
+
+/// The option that makes a choice.
+fn option(choice: Choice) -> &'static str {
+    match choice {
+        Choice::Target => "--target",
+        Choice::Categorical => "--categorical",
+        Choice::Crosses => "--cross",
+        Choice::Ignore => "--ignore",
+        Choice::TestWhere => "--test-where",
+        Choice::TestRows => "--test-file",
+    }
 }
 
 impl UsageError {

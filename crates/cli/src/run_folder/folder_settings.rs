@@ -34,7 +34,7 @@ impl From<&Settings> for FolderSettings {
             resume: settings.resume.clone(),
             keep: settings.keep,
             updates: Some(settings.updates),
-            model: serde_json::to_string_pretty(&settings.described()).ok(),
+            model: serde_json::to_string_pretty(&settings.saved_model()).ok(),
             told: settings.describe(),
         }
     }

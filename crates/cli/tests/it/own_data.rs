@@ -175,7 +175,11 @@ fn data_that_cannot_be_learned_from_is_refused() {
     check(&good, "--target y --cross x", &["--cross", "a*b"]);
     check(&good, "--target word", &["--target word", "two different values", "\"a\" alone"]);
     check(&good, "--target x --task binary", &["two different values", "got 30"]);
-    check(&good, "--target y --ignore x,word", &["besides the target", "all of them"]);
+    check(
+        &good,
+        "--target y --ignore x,word",
+        &["--ignore: expected", "besides the target", "all of them"],
+    );
     check(&good, "--target y --test-where x", &["--test-where", "no comparison"]);
     check(&good, "--target y --test-where x>1000", &["which leaves none to test with"]);
     check(&good, "--target y --test-where x>=0", &["which leaves none to train on"]);

@@ -1,11 +1,11 @@
 //! The whole composition in this process, replayed by replicas that are driven by hand.
 
 use sync_replicas::{Gradients, Scalar};
-use testing::Driver;
+use testing::ManualReplicas;
 
 use super::replicas::{DENSE, Driven, SPARSE, Seen};
 
-impl<T: Scalar> Driven<T> for Driver<T> {
+impl<T: Scalar> Driven<T> for ManualReplicas<T> {
     fn push(&mut self, replica: usize, gradients: Gradients<T>) -> Result<(), String> {
         let count = self.num_replicas();
         if replica >= count {

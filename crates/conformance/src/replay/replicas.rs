@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use optim::Optimizer;
 use sync_replicas::{Gradients, IndexedSlices, Scalar, SyncReplicas, Variables};
-use testing::Driver;
+use testing::ManualReplicas;
 
 use super::formula::optimizer;
 use super::network::Network;
@@ -44,7 +44,7 @@ pub(super) fn replay<T: Scalar>(trace: &ReplicasTrace) -> Result<(), Failure> {
     let described = describe::<T>(trace).and_then(|it| Ok((it, variables(trace)?)));
     let (described, variables) = described.map_err(Failure::start)?;
     let trainer = described.build(variables).map_err(Failure::start)?;
-    let driver = Driver::new(trainer, trace.total_num_replicas);
+    let driver = ManualReplicas::new(trainer, trace.total_num_replicas);
     play::<T, _>(trace, &mut Run { driver, waiting: BTreeMap::new() })
 }
 

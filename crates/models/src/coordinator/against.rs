@@ -10,7 +10,7 @@ use std::time::Duration;
 use hooks::{Coordinator, JoinError, OnStop, Registration, Reported, RunError};
 use proptest_state_machine::StateMachineTest;
 
-use super::{CoordinatorModel, Coordinators, Told, ToldAct};
+use super::{Answer, CoordinatorAct, CoordinatorModel, Coordinators, Told};
 
 /// The test of a coordinator, for
 /// [`prop_state_machine!`](proptest_state_machine::prop_state_machine).
@@ -40,32 +40,32 @@ fn words(error: &(dyn Error + 'static)) -> String {
 }
 
 impl Under {
-    fn act(&mut self, act: &ToldAct, would_wait: bool) -> String {
+    fn act(&mut self, act: &CoordinatorAct, would_wait: bool) -> Answer {
         match *act {
-            ToldAct::RequestStop(number) => {
+            CoordinatorAct::RequestStop(number) => {
                 self.coordinator.request_stop(format!("reason {number}"));
             }
-            ToldAct::Report(told) => {
+            CoordinatorAct::Report(told) => {
                 return match self.coordinator.request_stop_with_error(error(told)) {
-                    Reported::First => "first".to_owned(),
-                    Reported::Clean => "clean".to_owned(),
-                    Reported::Late(back) => format!("late, back: {}", words(&*back)),
-                    Reported::Joined(back) => format!("joined, back: {}", words(&*back)),
+                    Reported::First => Answer::First,
+                    Reported::Clean => Answer::Clean,
+                    Reported::Late(back) => Answer::Late(words(&*back)),
+                    Reported::Joined(back) => Answer::AfterJoin(words(&*back)),
                     other => panic!("the model does not know {other:?}"),
                 };
             }
-            ToldAct::Register => {
+            CoordinatorAct::Register => {
                 let name = format!("thread {}", self.registered);
                 self.registered += 1;
                 self.threads.push(self.coordinator.register(name));
             }
-            ToldAct::End(nth, told) => {
+            CoordinatorAct::End(nth, told) => {
                 if let Some(place) = nth.checked_rem(self.threads.len()) {
                     let thread = self.threads.remove(place);
                     thread.run(|_| told.map_or(Ok(()), |told| Err(error(told))));
                 }
             }
-            ToldAct::OnStop => {
+            CoordinatorAct::OnStop => {
                 let times = Arc::new(AtomicU64::new(0));
                 let count = Arc::clone(&times);
                 let callback = move || {
@@ -73,29 +73,29 @@ impl Under {
                 };
                 self.callbacks.push((self.coordinator.on_stop(callback), times));
             }
-            ToldAct::TakeOut(nth) => {
+            CoordinatorAct::TakeOut(nth) => {
                 if let Some(place) = nth.checked_rem(self.callbacks.len()) {
                     drop(self.callbacks.remove(place));
                 }
             }
-            ToldAct::Join { .. } if would_wait => {}
-            ToldAct::Join { leaving } => return self.join(leaving),
+            CoordinatorAct::Join { .. } if would_wait => {}
+            CoordinatorAct::Join { leaving } => return self.join(leaving),
         }
-        String::new()
+        Answer::Nothing
     }
 
-    fn join(&self, leaving: bool) -> String {
+    fn join(&self, leaving: bool) -> Answer {
         let joined = if leaving {
-            self.coordinator.join_leaving(Duration::ZERO).map(|names| format!("left: {names:?}"))
+            self.coordinator.join_leaving(Duration::ZERO).map(Answer::Left)
         } else {
-            self.coordinator.join(Duration::ZERO).map(|()| "joined".to_owned())
+            self.coordinator.join(Duration::ZERO).map(|()| Answer::Joined)
         };
         match joined {
             Ok(joined) => joined,
-            Err(JoinError::Failed(error)) => format!("failed: {}", words(error.as_ref())),
+            Err(JoinError::Failed(error)) => Answer::Failed(words(error.as_ref())),
             Err(JoinError::StillRunning { names, grace }) => {
                 assert_eq!(grace, Duration::ZERO, "how long they were given");
-                format!("still running: {names:?}")
+                Answer::StillRunning(names)
             }
             Err(other) => panic!("the model does not know {other:?}"),
         }
@@ -123,9 +123,9 @@ impl StateMachineTest for CoordinatorTest {
         Under::default()
     }
 
-    fn apply(mut run: Under, after: &CoordinatorModel, act: ToldAct) -> Under {
+    fn apply(mut run: Under, after: &CoordinatorModel, act: CoordinatorAct) -> Under {
         // A join changes nothing that decides whether it would wait.
-        assert_eq!(run.act(&act, after.waits()), after.answer(), "the answer");
+        assert_eq!(&run.act(&act, after.waits()), after.answer(), "the answer");
         run.check(after);
         run
     }
@@ -133,11 +133,11 @@ impl StateMachineTest for CoordinatorTest {
     /// The threads end, and what a join without a time limit would wait for is over.
     fn teardown(mut run: Under, mut model: CoordinatorModel) {
         while model.waits() {
-            let end = ToldAct::End(0, None);
+            let end = CoordinatorAct::End(0, None);
             model.apply(&end);
             run = Self::apply(run, &model, end);
         }
-        let join = ToldAct::Join { leaving: false };
+        let join = CoordinatorAct::Join { leaving: false };
         model.apply(&join);
         Self::apply(run, &model, join);
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hooks::{BoxError, Coordinator, Readiness, SessionManager, StartError};
 use proptest_state_machine::StateMachineTest;
 
-use super::{Fate, Luck, StartAct, StartModel, Started, Starts};
+use super::{CallResult, CallResults, StartAct, StartModel, Started, Starts};
 
 /// The test of a session manager, for
 /// [`prop_state_machine!`](proptest_state_machine::prop_state_machine).
@@ -31,7 +31,7 @@ impl std::fmt::Debug for Manager {
 
 /// What the calls come to, and which were made.
 #[derive(Clone, Default)]
-struct Play(Arc<Mutex<(Option<Fate>, Vec<&'static str>)>>);
+struct Play(Arc<Mutex<(Option<CallResults>, Vec<&'static str>)>>);
 
 /// The session: which of its variables are there.
 #[derive(Default)]
@@ -41,17 +41,21 @@ struct Vars {
 }
 
 impl Play {
-    fn expect(&self, fate: Fate) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (Some(fate), Vec::new());
+    fn expect(&self, results: CallResults) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (Some(results), Vec::new());
     }
 
     /// Whether the call has something to show for it.
-    fn call(&self, name: &'static str, luck: fn(Fate) -> Luck) -> Result<bool, BoxError> {
+    fn call(
+        &self,
+        name: &'static str,
+        result: fn(CallResults) -> CallResult,
+    ) -> Result<bool, BoxError> {
         let mut play = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         play.1.push(name);
-        match play.0.map_or(Luck::Fine, luck) {
-            Luck::Fails => Err(name.into()),
-            luck => Ok(luck == Luck::Fine),
+        match play.0.map_or(CallResult::Fine, result) {
+            CallResult::Fails => Err(name.into()),
+            result => Ok(result == CallResult::Fine),
         }
     }
 
@@ -93,19 +97,19 @@ impl Manager {
         let of = || play.clone();
         let make = of();
         let mut manager = SessionManager::new(move || {
-            make.call("make", |fate| fate.make).map(|_| Vars::default())
+            make.call("make", |results| results.make).map(|_| Vars::default())
         });
         if given.checkpoint {
             let play = of();
             manager = manager.checkpoint(move |vars: &mut Vars| {
-                vars.shared = play.call("restore", |fate| fate.restore)?;
+                vars.shared = play.call("restore", |results| results.restore)?;
                 Ok(vars.shared.then_some(40))
             });
         }
         if given.init {
             let play = of();
             manager = manager.init(move |vars| {
-                vars.shared = play.call("init", |fate| fate.init)?;
+                vars.shared = play.call("init", |results| results.init)?;
                 Ok(())
             });
         }
@@ -113,11 +117,11 @@ impl Manager {
             let (ready, init) = (of(), of());
             manager = manager.local_init(
                 move |vars| {
-                    drop(ready.call("ready for local", |_| Luck::Fine));
+                    drop(ready.call("ready for local", |_| CallResult::Fine));
                     missing(&[("shared", vars.shared)])
                 },
                 move |vars| {
-                    vars.local = init.call("local init", |fate| fate.local_init)?;
+                    vars.local = init.call("local init", |results| results.local_init)?;
                     Ok(())
                 },
             );
@@ -125,7 +129,7 @@ impl Manager {
         if given.ready {
             let play = of();
             manager = manager.ready(move |vars| {
-                drop(play.call("ready", |_| Luck::Fine));
+                drop(play.call("ready", |_| CallResult::Fine));
                 missing(&[("shared", vars.shared), ("local", vars.local)])
             });
         }
@@ -135,21 +139,21 @@ impl Manager {
 
     fn act(&mut self, act: &StartAct) -> Started {
         match act {
-            StartAct::Prepare(fate) => {
-                self.play.expect(*fate);
+            StartAct::Prepare(results) => {
+                self.play.expect(*results);
                 self.manager.prepare_session().map_or_else(error, |(vars, restored)| {
                     assert!(restored.is_none_or(|step| step == 40), "{restored:?}");
                     Started::Session(vars.shared, vars.local, Some(restored.is_some()))
                 })
             }
-            StartAct::Recover(fate) => {
-                self.play.expect(*fate);
+            StartAct::Recover(results) => {
+                self.play.expect(*results);
                 self.manager.recover_session().map_or_else(error, |(vars, ready)| {
                     Started::Session(vars.shared, vars.local, Some(ready))
                 })
             }
-            StartAct::Wait(fate) => {
-                self.play.expect(*fate);
+            StartAct::Wait(results) => {
+                self.play.expect(*results);
                 let (readiness, coordinator) = (&self.readiness, &self.coordinator);
                 self.manager
                     .wait_for_session(readiness, coordinator, Duration::ZERO)

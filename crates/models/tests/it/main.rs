@@ -1,4 +1,4 @@
-//! The runner itself: it counts, and a rule that is broken is found and shown.
+//! The models as others run them: each holds, and says how much it ran.
 
 use models::{Size, all};
 

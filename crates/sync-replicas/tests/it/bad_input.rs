@@ -11,7 +11,7 @@ use sync_replicas::{
     BoxError, BuildError, Computed, FitError, Gradient, Gradients, Hooks, IndexedSlices, Model,
     Outcome, PushError, ReplicaId, SyncReplicas, Variables, Work, checkpoint,
 };
-use testing::{Driver, DriverError};
+use testing::{ManualReplicas, ManualReplicasError};
 
 fn variables() -> Variables<f64> {
     Variables::new()
@@ -123,18 +123,21 @@ fn slices_error(error: &PushError) -> Option<&SlicesError> {
 }
 
 /// Two replicas, both needed, at the front door or in the reference's way.
-fn two_replicas(reference: bool) -> Driver<f64> {
+fn two_replicas(reference: bool) -> ManualReplicas<f64> {
     let mut builder = SyncReplicas::new(Adam::new(0.1));
     if reference {
         builder = builder.reference().initial_tokens(0);
     }
-    Driver::new(builder.replicas_to_aggregate(2).build(variables()).expect("it is valid"), 2)
+    ManualReplicas::new(
+        builder.replicas_to_aggregate(2).build(variables()).expect("it is valid"),
+        2,
+    )
 }
 
 /// No token is lost: what the ledger says is in the queue or in the hands of a replica that can
 /// push.
 #[track_caller]
-fn check_tokens(driver: &Driver<f64>, what: &str) {
+fn check_tokens(driver: &ManualReplicas<f64>, what: &str) {
     let held = driver.ready().len() + driver.trainer.num_tokens();
     assert_eq!(driver.trainer.ledger().outstanding(), held as u64, "{what}");
 }
@@ -142,13 +145,13 @@ fn check_tokens(driver: &Driver<f64>, what: &str) {
 /// A refused push changes nothing, and all replicas go on.
 #[track_caller]
 fn check_refused(
-    driver: &mut Driver<f64>,
+    driver: &mut ManualReplicas<f64>,
     what: &str,
     gradients: Gradients<f64>,
     expected: impl Fn(&PushError) -> bool,
 ) {
     let before = (driver.trainer.snapshot(), driver.trainer.totals());
-    let Err(DriverError::Push(error)) = driver.push(0, gradients) else {
+    let Err(ManualReplicasError::Push(error)) = driver.push(0, gradients) else {
         panic!("{what}: it was not refused");
     };
     assert!(expected(&error), "{what}: {error:?}");
@@ -160,7 +163,7 @@ fn check_refused(
 }
 
 #[track_caller]
-fn check_goes_on(driver: &mut Driver<f64>, what: &str) {
+fn check_goes_on(driver: &mut ManualReplicas<f64>, what: &str) {
     let step = driver.global_step();
     for replica in [0, 1] {
         let outcome = driver.push(replica, good()).expect("it fits");
@@ -224,7 +227,7 @@ fn a_stale_gradient_of_the_wrong_shape() {
             builder = builder.reference();
         }
         let builder = builder.replicas_to_aggregate(1).total_num_replicas(2).initial_tokens(0);
-        let mut driver = Driver::new(builder.build(variables()).expect("it is valid"), 2);
+        let mut driver = ManualReplicas::new(builder.build(variables()).expect("it is valid"), 2);
         driver.push(0, good()).expect("it fits");
         let outcome = driver.push(1, good_but_w(Array1::zeros(9).into_dyn()));
         assert!(matches!(outcome, Ok(Outcome::Stale { .. })), "{outcome:?}");

@@ -35,6 +35,17 @@ fn batches_do_not_depend_on_what_was_asked_before() {
 }
 
 #[test]
+fn another_seed_gives_what_it_would_have_given_from_the_start() {
+    let mut expected = BatchSampler::new(50, 8, 2).expect("fits");
+    for asked in [0, 3, 17] {
+        let mut used = BatchSampler::new(50, 8, 1).expect("fits");
+        used.rows(asked);
+        let mut used = used.with_seed(2);
+        assert!([asked, 0, 40].iter().all(|&it| used.rows(it) == expected.rows(it)), "{asked}");
+    }
+}
+
+#[test]
 fn sizes_out_of_range_are_refused() {
     for got in [0, 101] {
         let error = BatchSampler::new(100, got, 0).expect_err("cannot be");

@@ -11,7 +11,7 @@ use sync_replicas::{
     Gradients, IndexedSlices, PushError, ReplicaId, SyncReplicas, Trainer, Variables, WaitError,
 };
 use tempfile::TempDir;
-use testing::Driver;
+use testing::ManualReplicas;
 
 fn variables() -> Variables<f64> {
     Variables::new()
@@ -34,7 +34,7 @@ fn small() -> Trainer<f64> {
 
 /// Makes `steps` updates with gradients that depend on the step alone.
 fn advance(trainer: Trainer<f64>, steps: i64) -> Trainer<f64> {
-    let mut driver = Driver::new(trainer, 2);
+    let mut driver = ManualReplicas::new(trainer, 2);
     let until = driver.global_step() + steps;
     while driver.global_step() < until {
         let step = driver.global_step() as f64;
@@ -47,7 +47,7 @@ fn advance(trainer: Trainer<f64>, steps: i64) -> Trainer<f64> {
             driver.push(replica, gradients).expect("it fits");
         }
     }
-    driver.into_trainer()
+    driver.trainer
 }
 
 /// Everything but the generation, as text: every number with all its digits.
@@ -265,7 +265,7 @@ fn averages_that_were_not_kept() {
 fn a_restore_that_fails_while_training() {
     let folder = folder();
     small().save(folder.path(), 1).expect("it is written");
-    let mut driver = Driver::new(rich(), 2);
+    let mut driver = ManualReplicas::new(rich(), 2);
     let gradients = || Gradients::new().dense("w", array![1.0, 1.0]).missing("table");
     driver.push(0, gradients()).expect("it fits");
     driver.trainer.restore(folder.path()).expect_err("another model");

@@ -13,7 +13,7 @@ use sync_replicas::options::SummationOrder;
 use sync_replicas::store::GradientKind;
 use sync_replicas::tensorflow::SyncReplicasOptimizer;
 use sync_replicas::{GlobalStep, Gradients, ReplicaId, SyncReplicas, Trainer, Variables};
-use testing::Driver;
+use testing::ManualReplicas;
 
 type Builder = SyncReplicas<Sgd>;
 
@@ -55,7 +55,7 @@ fn check<R: Debug + PartialEq>(
 #[test]
 fn the_unit_of_admission() {
     let play = |builder| {
-        let mut driver = Driver::new(build(builder), 2);
+        let mut driver = ManualReplicas::new(build(builder), 2);
         driver.push(0, both(1.0)).expect("it fits");
         let partial = driver.push(1, Gradients::new().dense("v0", arr0(3.0)));
         let held = ["v0", "v1"].map(|name| driver.trainer.num_accumulated(name));
@@ -88,7 +88,7 @@ fn work_that_is_superseded() {
 fn the_order_of_sums() {
     let play = |builder: Builder| {
         [[0, 1, 2], [0, 2, 1]].map(|arrival| {
-            let mut driver = Driver::new(build(builder.clone()), 3);
+            let mut driver = ManualReplicas::new(build(builder.clone()), 3);
             for replica in arrival {
                 driver.push(replica, both([1e16, 1.0, -1e16][replica])).expect("it fits");
             }
@@ -130,7 +130,7 @@ fn setting_the_step_lower() {
 #[test]
 fn who_applies_an_update() {
     let mut driver =
-        Driver::new(build(SyncReplicas::new(Sgd::new(1.0)).replicas_to_aggregate(2)), 2);
+        ManualReplicas::new(build(SyncReplicas::new(Sgd::new(1.0)).replicas_to_aggregate(2)), 2);
     for replica in [0, 1] {
         driver.push(replica, both(1.0)).expect("it fits");
     }
@@ -165,7 +165,7 @@ fn who_applies_an_update() {
 #[test]
 fn numbers_that_are_not_finite() {
     let play = |builder| {
-        let mut driver = Driver::new(build(builder), 2);
+        let mut driver = ManualReplicas::new(build(builder), 2);
         driver.push(0, both(1.0)).expect("it fits");
         // At the front door its next wait tells it of the end.
         let _ = driver.push(1, both(f64::NAN));

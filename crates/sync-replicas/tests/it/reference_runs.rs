@@ -13,7 +13,7 @@ use sync_replicas::tensorflow::SyncReplicasOptimizer;
 use sync_replicas::{
     GlobalStep, Gradients, IndexedSlices, Outcome, ReplicaId, SyncReplicas, Variables,
 };
-use testing::Driver;
+use testing::ManualReplicas;
 
 fn variables() -> Variables<f64> {
     Variables::new()
@@ -30,7 +30,7 @@ fn gradients(replica: usize) -> Gradients<f64> {
 }
 
 /// A run with this A, this N and so many initial tokens.
-fn start(aggregate: usize, total: usize, tokens: Option<usize>) -> Driver<f64> {
+fn start(aggregate: usize, total: usize, tokens: Option<usize>) -> ManualReplicas<f64> {
     let mut builder = SyncReplicas::new(Sgd::new(2.0))
         .reference()
         .replicas_to_aggregate(aggregate)
@@ -38,7 +38,7 @@ fn start(aggregate: usize, total: usize, tokens: Option<usize>) -> Driver<f64> {
     if let Some(tokens) = tokens {
         builder = builder.initial_tokens(tokens);
     }
-    Driver::new(builder.build(variables()).expect("it is valid"), total)
+    ManualReplicas::new(builder.build(variables()).expect("it is valid"), total)
 }
 
 /// One push, and what is to be seen when every replica has gone as far as it can.
@@ -65,7 +65,7 @@ const fn event(
 }
 
 #[track_caller]
-fn check(driver: &mut Driver<f64>, events: &[Event]) {
+fn check(driver: &mut ManualReplicas<f64>, events: &[Event]) {
     for (index, event) in events.iter().enumerate() {
         let outcome = driver.push(event.replica, gradients(event.replica)).expect("it fits");
         assert_eq!(outcome.is_accepted(), event.fresh, "push {index} of {}", event.replica);
@@ -87,7 +87,7 @@ fn check(driver: &mut Driver<f64>, events: &[Event]) {
 }
 
 #[track_caller]
-fn check_values(driver: &Driver<f64>, v0: f64, v1: f64, row: f64) {
+fn check_values(driver: &ManualReplicas<f64>, v0: f64, v1: f64, row: f64) {
     let snapshot = driver.trainer.snapshot();
     let value = |name: &str| snapshot.variables.get(name).expect("it is there").clone();
     let got = [value("v0").sum(), value("v1").sum(), value("rows")[[0, 0]], value("rows")[[1, 0]]];
@@ -216,7 +216,10 @@ fn no_initial_tokens() {
 fn the_chief_alone() {
     let build = |tokens| {
         let builder = SyncReplicas::new(Sgd::new(2.0)).reference().replicas_to_aggregate(2);
-        Driver::new(builder.initial_tokens(tokens).build(variables()).expect("it is valid"), 1)
+        ManualReplicas::new(
+            builder.initial_tokens(tokens).build(variables()).expect("it is valid"),
+            1,
+        )
     };
     let mut alone = build(2);
     for _ in 0..13 {
@@ -303,7 +306,7 @@ fn sparse_rows_from_end_to_end() {
         for turned in [false, true] {
             let table = Variables::new().with("table", array![[0.0], [0.0], [0.0]]);
             let trainer = builder.clone().initial_tokens(0).build(table.expect("one name"));
-            let mut driver = Driver::new(trainer.expect("it is valid"), 2);
+            let mut driver = ManualReplicas::new(trainer.expect("it is valid"), 2);
             let a = IndexedSlices::new(vec![2, 1, 1], array![[1.0], [2.0], [3.0]], None);
             let b = IndexedSlices::new(vec![1], array![[10.0]], None);
             let mut pushes = [a, b].map(|slices| slices.expect("one row an index"));
@@ -324,7 +327,7 @@ fn sparse_rows_from_end_to_end() {
 /// Steps the run `steps` times further; how many pushes that took, and how many were in vain.
 ///
 /// Each replica that can push does so in turn; replica 0 only every `slowness`-th time.
-fn pushes_in(driver: &mut Driver<f64>, steps: i64, slowness: usize) -> (u64, u64) {
+fn pushes_in(driver: &mut ManualReplicas<f64>, steps: i64, slowness: usize) -> (u64, u64) {
     let (until, before) = (driver.global_step() + steps, driver.trainer.totals());
     let mut round = 0;
     while driver.global_step() < until {
@@ -365,7 +368,8 @@ fn completed_batches_a_step() {
             .reference()
             .replicas_to_aggregate(aggregate)
             .total_num_replicas(total);
-        let mut driver = Driver::new(builder.build(variables()).expect("it is valid"), live);
+        let mut driver =
+            ManualReplicas::new(builder.build(variables()).expect("it is valid"), live);
         pushes_in(&mut driver, 10, slowness);
         let (pushes, stale) = pushes_in(&mut driver, steps, slowness);
         let (expected, wasted) = (per_step * 60, (per_step - aggregate as u64) * 60);

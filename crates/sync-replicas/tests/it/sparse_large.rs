@@ -3,7 +3,7 @@
 use ndarray::Array2;
 use optim::Sgd;
 use sync_replicas::{Gradients, IndexedSlices, SyncReplicas, Variables};
-use testing::Driver;
+use testing::ManualReplicas;
 
 const ROWS: usize = 5_000;
 const WIDTH: usize = 64;
@@ -24,7 +24,7 @@ fn every_step_makes_the_same_update() {
     let table = Variables::new().with("table", Array2::<f32>::zeros((ROWS, WIDTH)));
     let builder = SyncReplicas::new(Sgd::new(1.0)).replicas_to_aggregate(2);
     let trainer = builder.build(table.expect("one name")).expect("it is valid");
-    let mut driver = Driver::new(trainer, 2);
+    let mut driver = ManualReplicas::new(trainer, 2);
     let second = ROWS - TOUCHED;
     for step in 1..=3 {
         driver.push(0, rows(0, 1.0)).expect("it fits");

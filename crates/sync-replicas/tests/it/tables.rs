@@ -8,7 +8,7 @@ use sync_replicas::{
     BoxError, Computed, Gradients, Hooks, IndexedSlices, Keys, LookupError, Model, PushError,
     ReplicaId, SyncReplicas, Table, Trainer, VariableError, Variables, Work,
 };
-use testing::Driver;
+use testing::ManualReplicas;
 
 const KEYS: i64 = 12;
 const WIDTH: usize = 3;
@@ -53,7 +53,7 @@ fn a_table_equals_an_array() {
             .sparse_mean(mean)
             .build(variables.expect("names of their own"))
             .expect("it is valid");
-        let mut driver = Driver::new(trainer, 3);
+        let mut driver = ManualReplicas::new(trainer, 3);
         for step in 0..200 {
             for replica in driver.ready() {
                 let slices = slices(step * 3 + replica as i64);

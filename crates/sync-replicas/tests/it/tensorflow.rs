@@ -11,7 +11,7 @@ use sync_replicas::tensorflow::{
     ApplyGradientsError, InitTokensError, NotApplied, SyncReplicasOptimizer, TrainOp,
 };
 use sync_replicas::{GlobalStep, Gradients, IndexedSlices, ReplicaId, SyncReplicas, Variables};
-use testing::Driver;
+use testing::ManualReplicas;
 
 const BOTH: [(&str, GradientKind); 2] =
     [("w", GradientKind::Dense), ("table", GradientKind::Sparse)];
@@ -376,7 +376,7 @@ fn two_optimizers_in_one_process() {
 fn the_last_average_can_be_observed() {
     let builder = SyncReplicas::new(Sgd::new(1.0)).replicas_to_aggregate(2);
     let trainer = builder.observe_gradients(true).build(variables()).expect("it is valid");
-    let mut driver = Driver::new(trainer, 2);
+    let mut driver = ManualReplicas::new(trainer, 2);
     assert!(driver.trainer.last_average().is_none());
     for (replica, size) in [(0, 1.0), (1, 4.0)] {
         let row = IndexedSlices::new(vec![2], array![[size]], None).expect("one row");

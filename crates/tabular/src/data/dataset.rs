@@ -1,16 +1,15 @@
 //! A file of rows, ready for training and testing.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use super::choices::Choices;
+use super::choices::{Choice, Choices, TestRows};
+use super::content::Content;
 use super::encode::Encoder;
 use super::error::DataError;
 use super::examples::Examples;
 use super::features::Features;
 use super::row_file::{RowFile, RowReader};
-use super::scan::{self, Split};
-use super::text::Content;
+use super::scan;
 
 /// A file of rows, ready for training and testing.
 ///
@@ -39,15 +38,6 @@ pub struct Dataset {
     pub fingerprint: u64,
 }
 
-/// Which rows test a model.
-#[derive(Clone, Copy, Debug)]
-pub enum TestRows<'a> {
-    /// Some of the same file.
-    OfTheFile,
-    /// Those of another, all of them.
-    Of(&'a Path),
-}
-
 /// Some rows of a file.
 #[derive(Clone, Debug)]
 pub struct Part {
@@ -70,18 +60,11 @@ impl Dataset {
     /// # Errors
     /// [`DataError`] names the line and the column, what belongs there and what is there.
     pub fn new(content: Content, choices: &Choices, test: TestRows<'_>) -> Result<Self, DataError> {
-        let split = match test {
-            TestRows::OfTheFile => Split::Here,
-            TestRows::Of(_) if choices.test_where.is_some() => {
-                return Err(DataError::Choice {
-                    option: "--test-file",
-                    expected: "no --test-where with it".to_owned(),
-                    got: "both".to_owned(),
-                });
-            }
-            TestRows::Of(_) => Split::Elsewhere,
-        };
-        let found = scan::scan(&content, choices, split);
+        if test != TestRows::OfTheFile && choices.test_where.is_some() {
+            let expected = "a file for the test or a condition";
+            return Err(DataError::of_choice(Choice::TestRows, expected, "both"));
+        }
+        let found = scan::scan(&content, choices, test);
         // Errors that a hand-written file may have.
         content.check()?;
         let found = found?;

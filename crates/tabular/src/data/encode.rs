@@ -11,12 +11,12 @@ use std::sync::Arc;
 use csv::StringRecord;
 use sync_replicas::hash_text;
 
+use super::choices::Choice;
+use super::content::Content;
 use super::error::DataError;
 use super::examples::Examples;
 use super::features::{Features, NumberColumn, Task, is_missing, number};
 use super::names::{Names, listed};
-
-use super::text::Content;
 
 /// Between the values of a cross.
 const BETWEEN: char = '\u{1f}';
@@ -68,7 +68,7 @@ impl Encoder {
     /// target if it is not needed.
     ///
     /// # Errors
-    /// [`DataError::NoColumn`].
+    /// [`DataError::LearnedColumn`]; [`DataError::Choice`] of the target.
     pub fn new(
         features: &Arc<Features>,
         columns: &[String],
@@ -76,23 +76,24 @@ impl Encoder {
         with_target: bool,
     ) -> Result<Self, DataError> {
         let names = Names::new(path, columns);
-        const LEARNED: &str = "the columns that the model has learned from";
-        let numbers = features.numbers.iter().map(|it| names.find(LEARNED, &it.name));
+        let find =
+            |column: &str| names.find(column).map_err(|misfit| DataError::LearnedColumn { misfit });
+        let numbers = features.numbers.iter().map(|it| find(&it.name));
         let numbers = numbers.collect::<Result<_, _>>()?;
         let mut keys = Vec::with_capacity(features.num_keys());
         for column in &features.categories {
-            keys.push((format!("{column}="), Values::Of(vec![names.find(LEARNED, column)?])));
+            keys.push((format!("{column}="), Values::Of(vec![find(column)?])));
         }
         for column in &features.binned {
-            let place = names.find(LEARNED, &column.name)?;
+            let place = find(&column.name)?;
             keys.push((format!("{}=", column.name), Values::Bin(place, column.clone())));
         }
         for cross in &features.crosses {
-            let columns = cross.0.iter().map(|column| names.find(LEARNED, column));
+            let columns = cross.columns().iter().map(|column| find(column));
             keys.push((format!("{cross}="), Values::Of(columns.collect::<Result<_, _>>()?)));
         }
-        let target =
-            with_target.then(|| names.find("--target", &features.target.column)).transpose()?;
+        let target = || names.chosen(Choice::Target, &features.target.column);
+        let target = with_target.then(target).transpose()?;
         let classes = features.target.task.classes().iter().enumerate();
         let classes = classes.map(|(place, class)| (class.value.clone(), place as f32)).collect();
         let columns = columns.to_vec();

@@ -1,9 +1,10 @@
-//! Why a file of rows cannot be used: by line and column, with what belongs there.
+//! Why a file of rows cannot be used: by line and column or by choice, with what belongs there.
 
 use std::borrow::Cow;
 use std::io;
 
-use super::text::Content;
+use super::choices::Choice;
+use super::content::Content;
 
 /// How many characters of a field an error shows.
 const MOST_SHOWN: usize = 100;
@@ -71,27 +72,27 @@ pub enum DataError {
         /// The name.
         column: String,
     },
-    /// A column that the file does not have.
-    #[error("{option}: expected a column of {path}, got {column:?}; its columns are: {columns}")]
-    NoColumn {
+    /// More rows than can be numbered.
+    #[error("{path}: expected at most {expected} rows, got more")]
+    TooMany {
         /// The file.
         path: String,
-        /// The option that names the column.
-        option: &'static str,
-        /// The name.
-        column: String,
-        /// The known names, the first of them if they are many.
-        columns: String,
+        /// The greatest number of rows.
+        expected: u32,
     },
-    /// Choices that contradict each other, or leave nothing to learn from.
-    #[error("{option}: expected {expected}, got {got}")]
+    /// A choice that does not fit the file, or contradicts another one.
+    #[error("{choice}: {misfit}")]
     Choice {
         /// The choice.
-        option: &'static str,
-        /// What is allowed.
-        expected: String,
-        /// What was given.
-        got: String,
+        choice: Choice,
+        /// Why it does not fit.
+        misfit: Misfit,
+    },
+    /// A file without a column that the model has learned from.
+    #[error("the columns that the model has learned from: {misfit}")]
+    LearnedColumn {
+        /// Which column, and which there are.
+        misfit: Misfit,
     },
     /// A line with a different number of fields.
     #[error(
@@ -141,17 +142,31 @@ pub enum DataError {
         /// What is there.
         got: String,
     },
-    /// A target that cannot be learned as requested.
-    #[error("--target {column}: expected {expected}, got {got} in {path}")]
-    Target {
+    /// A text in a column of numbers.
+    #[error(
+        "{path}, line {line}, column {column:?}: expected a number, as most of the column's first \
+         values are, or nothing where there is none ({remedy} makes keys of it), got {:?}",
+        shown(got)
+    )]
+    NoNumber {
         /// The file.
         path: String,
-        /// The column.
+        /// Counted from 1.
+        line: u64,
+        /// Its name.
         column: String,
-        /// What can be learned.
-        expected: String,
+        /// The choice [`Categorical`](Choice::Categorical), in the words of whoever makes it.
+        remedy: &'static str,
         /// What is there.
         got: String,
+    },
+    /// A target that cannot be learned as requested.
+    #[error("target {column}: {misfit}")]
+    Target {
+        /// The column.
+        column: String,
+        /// What can be learned, and what is there.
+        misfit: Misfit,
     },
     /// The file is not the one that training began with.
     #[error(
@@ -168,7 +183,45 @@ pub enum DataError {
     },
 }
 
+/// What was expected of a choice, and what came.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Misfit {
+    /// A column that the file does not have.
+    #[error("expected a column of {path}, got {column:?}; its columns are: {columns}")]
+    NoColumn {
+        /// The file.
+        path: String,
+        /// The name.
+        column: String,
+        /// The known names, the first of them if they are many.
+        columns: String,
+    },
+    /// Anything else.
+    #[error("expected {expected}, got {got}")]
+    Other {
+        /// What is allowed.
+        expected: String,
+        /// What was given.
+        got: String,
+    },
+}
+
+impl Misfit {
+    pub(crate) fn new(expected: impl Into<String>, got: impl Into<String>) -> Self {
+        Self::Other { expected: expected.into(), got: got.into() }
+    }
+}
+
 impl DataError {
+    pub(crate) fn of_choice(
+        choice: Choice,
+        expected: impl Into<String>,
+        got: impl Into<String>,
+    ) -> Self {
+        Self::Choice { choice, misfit: Misfit::new(expected, got) }
+    }
+
     /// The CSV reader's error, by line.
     pub(crate) fn of_csv(content: &Content, error: csv::Error) -> Self {
         let path = content.name.clone();

@@ -9,6 +9,12 @@ use std::ops::Range;
 
 use ndarray::{Array2, ArrayView2};
 
+/// Numbers and keys that are held in memory at a time.
+const MOST_VALUES: usize = 1 << 22;
+
+/// Examples that are held in memory at a time.
+const MOST_ROWS: usize = 1 << 16;
+
 /// *n* examples.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Examples {
@@ -28,6 +34,11 @@ pub struct KeySet {
     pub places: Vec<u32>,
     /// How many keys an example has.
     pub per_row: usize,
+}
+
+/// How many examples of so many values are taken at a time, where a file may have any number.
+pub(crate) fn rows_at_a_time(values: usize) -> usize {
+    (MOST_VALUES / values.max(1)).clamp(1, MOST_ROWS)
 }
 
 impl Examples {

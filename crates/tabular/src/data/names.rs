@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::error::DataError;
+use super::choices::Choice;
+use super::error::{DataError, Misfit};
 
 /// How many names of columns an error lists.
 const MOST_NAMES: usize = 30;
@@ -36,15 +37,19 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// The place of a column; one without a name cannot be chosen.
-    pub(crate) fn find(&self, option: &'static str, column: &str) -> Result<usize, DataError> {
+    /// The place of a column; one without a name cannot be found.
+    pub(crate) fn find(&self, column: &str) -> Result<usize, Misfit> {
         let place = self.places.get(column).copied().filter(|_| !column.is_empty());
-        place.ok_or_else(|| DataError::NoColumn {
+        place.ok_or_else(|| Misfit::NoColumn {
             path: self.path.to_owned(),
-            option,
             column: column.to_owned(),
             columns: self.listed(),
         })
+    }
+
+    /// The place of a column that a choice names.
+    pub(crate) fn chosen(&self, choice: Choice, column: &str) -> Result<usize, DataError> {
+        self.find(column).map_err(|misfit| DataError::Choice { choice, misfit })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The role of each column, by the choices.
 
-use super::choices::Choices;
+use super::choices::{Choice, Choices};
 use super::error::DataError;
 use super::moments::Moments;
 use super::names::Names;
@@ -19,13 +19,12 @@ pub(crate) enum Role {
 /// The place of the target, and the role of every column; columns without a choice may be numbers.
 ///
 /// # Errors
-/// [`DataError::NoColumn`]; [`DataError::Choice`] when choices contradict each other.
+/// [`DataError::Choice`] when one names no column, or contradicts another.
 pub(crate) fn roles(names: &Names<'_>, choices: &Choices) -> Result<(usize, Vec<Role>), DataError> {
-    let target = names.find("--target", &choices.target)?;
-    let of_target = |option: &'static str| DataError::Choice {
-        option,
-        expected: "columns that the target is predicted from".to_owned(),
-        got: format!("the target itself, {}", choices.target),
+    let target = names.chosen(Choice::Target, &choices.target)?;
+    let of_target = |choice| {
+        let got = format!("the target itself, {}", choices.target);
+        DataError::of_choice(choice, "columns that the target is predicted from", got)
     };
     let mut roles = vec![Role::Numbers(Moments::default(), false); names.columns().len()];
     roles[target] = Role::Unused;
@@ -34,33 +33,27 @@ pub(crate) fn roles(names: &Names<'_>, choices: &Choices) -> Result<(usize, Vec<
         *role = Role::Unused;
     }
     for column in &choices.categorical {
-        match names.find("--categorical", column)? {
-            place if place == target => return Err(of_target("--categorical")),
+        match names.chosen(Choice::Categorical, column)? {
+            place if place == target => return Err(of_target(Choice::Categorical)),
             place => roles[place] = Role::Keys,
         }
     }
     for (place, cross) in choices.crosses.iter().enumerate() {
         if choices.crosses[..place].contains(cross) {
-            return Err(DataError::Choice {
-                option: "--cross",
-                expected: "each cross once".to_owned(),
-                got: format!("{cross} twice"),
-            });
+            let got = format!("{cross} twice");
+            return Err(DataError::of_choice(Choice::Crosses, "each cross once", got));
         }
-        for column in &cross.0 {
-            if names.find("--cross", column)? == target {
-                return Err(of_target("--cross"));
+        for column in cross.columns() {
+            if names.chosen(Choice::Crosses, column)? == target {
+                return Err(of_target(Choice::Crosses));
             }
         }
     }
     for column in &choices.ignore {
-        let place = names.find("--ignore", column)?;
+        let place = names.chosen(Choice::Ignore, column)?;
         if matches!(roles[place], Role::Keys) {
-            return Err(DataError::Choice {
-                option: "--ignore",
-                expected: "columns that --categorical does not name".to_owned(),
-                got: column.clone(),
-            });
+            let expected = "columns that are not categorical";
+            return Err(DataError::of_choice(Choice::Ignore, expected, column));
         }
         roles[place] = Role::Unused;
     }

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use csv_core::ReadRecordResult;
 
+use super::content::{Content, Storage};
 use super::encode::Fields;
 use super::error::DataError;
-use super::text::{Content, Place};
 
 /// A file whose rows were found.
 #[derive(Debug)]
@@ -58,9 +58,9 @@ impl RowFile {
     /// Each reader has its own handle on the file.
     pub(crate) fn reader(self: &Arc<Self>) -> Result<RowReader, DataError> {
         let file =
-            match &self.content.place {
-                Place::Memory(_) => None,
-                Place::Disk { path, .. } => Some(File::open(path).map_err(|source| {
+            match &self.content.storage {
+                Storage::Memory(_) => None,
+                Storage::Disk { path, .. } => Some(File::open(path).map_err(|source| {
                     DataError::Open { path: self.content.name.clone(), source }
                 })?),
             };
@@ -86,9 +86,9 @@ impl RowReader {
     pub(crate) fn read(&mut self, row: usize) -> Result<Row<'_>, DataError> {
         let (start, end) = (self.rows.starts[row], self.rows.starts[row + 1]);
         let rows = Arc::clone(&self.rows);
-        let wrote = match &rows.content.place {
-            Place::Memory(text) => self.parse(&text[start as usize..end as usize], row)?,
-            Place::Disk { .. } => {
+        let wrote = match &rows.content.storage {
+            Storage::Memory(text) => self.parse(&text[start as usize..end as usize], row)?,
+            Storage::Disk { .. } => {
                 let mut bytes = std::mem::take(&mut self.bytes);
                 bytes.resize((end - start) as usize, 0);
                 let read = self.file.as_mut().map(|file| read_at(file, &mut bytes, start));

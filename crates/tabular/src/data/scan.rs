@@ -8,14 +8,16 @@ use std::io::{self, Read};
 
 use csv::StringRecord;
 
-use super::choices::Choices;
+use super::choices::{Choice, Choices, TestRows};
+use super::content::Content;
 use super::error::DataError;
 use super::features::{Features, NumberColumn, Target, is_missing, number};
+use super::hashed::Hashed;
 use super::names::Names;
+use super::records::Records;
 use super::roles::{Role, roles};
 use super::split;
 use super::targets::Targets;
-use super::text::{Content, Hashed, Records};
 
 /// The findings of a pass.
 #[derive(Debug)]
@@ -41,25 +43,16 @@ const DECISIVE_BYTES: usize = 1 << 24;
 /// Fewer rows than this cannot be split into some to train on and some to test with.
 const FEWEST_ROWS: usize = 10;
 
-/// What decides which rows are for the test.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Split {
-    /// The choices' condition; otherwise one row in five is.
-    Here,
-    /// None is: another file is for it.
-    Elsewhere,
-}
-
 /// Reads all of it.
 pub(crate) fn scan(
     content: &Content,
     choices: &Choices,
-    split: Split,
+    test: TestRows<'_>,
 ) -> Result<Scanned, DataError> {
     let mut hashed = Hashed::new(content.reader()?);
     let records = Records::new(content, &mut hashed)?;
     let columns = records.columns().to_vec();
-    let mut pass = Pass::new(content, &columns, choices, split)?;
+    let mut pass = Pass::new(content, &columns, choices, test)?;
     pass.read(records)?;
     // Blank lines at the end.
     io::copy(&mut hashed, &mut io::sink())
@@ -74,7 +67,8 @@ struct Pass<'a> {
     name: &'a str,
     columns: &'a [String],
     choices: &'a Choices,
-    split: Split,
+    /// Whether some of the rows are for the test; otherwise another file is.
+    splits: bool,
     target: usize,
     /// The column of each comparison of the condition.
     compared: Vec<usize>,
@@ -91,20 +85,20 @@ impl<'a> Pass<'a> {
         content: &'a Content,
         columns: &'a [String],
         choices: &'a Choices,
-        split: Split,
+        test: TestRows<'_>,
     ) -> Result<Self, DataError> {
         let name = content.name();
         let names = Names::new(name, columns);
         let (target, roles) = roles(&names, choices)?;
         let comparisons = choices.test_where.iter().flat_map(|it| it.comparisons());
-        let compared = comparisons.map(|it| names.find("--test-where", &it.column));
+        let compared = comparisons.map(|it| names.chosen(Choice::TestWhere, &it.column));
         let compared = compared.collect::<Result<_, _>>()?;
         Ok(Self {
             content,
             name,
             columns,
             choices,
-            split,
+            splits: test == TestRows::OfTheFile,
             target,
             compared,
             roles,
@@ -148,11 +142,8 @@ impl<'a> Pass<'a> {
     fn row(&mut self, record: &StringRecord) -> Result<(), DataError> {
         let start = record.position().map_or(0, csv::Position::byte);
         let (content, name) = (self.content, self.name);
-        let row = u32::try_from(self.starts.len()).map_err(|_| DataError::Choice {
-            option: "FILE",
-            expected: format!("at most {} rows", u32::MAX),
-            got: "more".to_owned(),
-        })?;
+        let row = u32::try_from(self.starts.len())
+            .map_err(|_| DataError::TooMany { path: name.to_owned(), expected: u32::MAX })?;
         let field = |place: usize| record.get(place).unwrap_or_default().trim();
         let wrong = |place: usize, expected: &str| DataError::Value {
             path: name.to_owned(),
@@ -167,7 +158,7 @@ impl<'a> Pass<'a> {
             self.without_target += 1;
             return Ok(());
         }
-        let mut is_test = self.split == Split::Here;
+        let mut is_test = self.splits;
         match &self.choices.test_where {
             Some(condition) if is_test => {
                 for (place, comparison) in self.compared.iter().zip(condition.comparisons()) {
@@ -186,9 +177,13 @@ impl<'a> Pass<'a> {
                 // No value has said before what it is.
                 Err(_) if moments.is_empty() => *role = Role::Keys,
                 Err(_) => {
-                    let expected = "a number, as most of the column's first values are, or nothing \
-                                    where there is none (--categorical makes keys of it)";
-                    return Err(wrong(place, expected));
+                    return Err(DataError::NoNumber {
+                        path: name.to_owned(),
+                        line: content.line(start),
+                        column: self.columns[place].clone(),
+                        remedy: Choice::Categorical.name(),
+                        got: field(place).to_owned(),
+                    });
                 }
             }
         }
@@ -208,17 +203,14 @@ impl<'a> Pass<'a> {
             return Err(DataError::TooFew { path: path(), expected: FEWEST_ROWS, got });
         }
         let task = self.targets.task(self.content, &self.choices.target, self.choices.task)?;
-        let condition = self.choices.test_where.as_ref();
-        if self.train.is_empty() || (self.split == Split::Here && self.test.is_empty()) {
+        if self.train.is_empty() || (self.splits && self.test.is_empty()) {
             let which = if self.train.is_empty() { "to train on" } else { "to test with" };
-            return Err(DataError::Choice {
-                option: "--test-where",
-                expected: "rows to train on and rows to test with".to_owned(),
-                got: match condition {
-                    Some(condition) => format!("{condition}, which leaves none {which}"),
-                    None => format!("none {which} in {}", self.name),
-                },
-            });
+            let got = match &self.choices.test_where {
+                Some(condition) => format!("{condition}, which leaves none {which}"),
+                None => format!("none {which} in {}", self.name),
+            };
+            let expected = "rows to train on and rows to test with";
+            return Err(DataError::of_choice(Choice::TestWhere, expected, got));
         }
         let (mut numbers, mut categories, mut binned) = (Vec::new(), Vec::new(), Vec::new());
         for (name, role) in columns.iter().zip(&self.roles) {
@@ -240,11 +232,8 @@ impl<'a> Pass<'a> {
         let crosses = self.choices.crosses.clone();
         let features = Features { target, numbers, categories, binned, crosses };
         if features.num_numbers() + features.num_keys() == 0 {
-            return Err(DataError::Choice {
-                option: "--ignore",
-                expected: format!("a column besides the target {}", self.choices.target),
-                got: "all of them".to_owned(),
-            });
+            let expected = format!("a column besides the target {}", self.choices.target);
+            return Err(DataError::of_choice(Choice::Ignore, expected, "all of them"));
         }
         let Self { starts, train, test, without_target, .. } = self;
         Ok(Scanned { columns, features, starts, train, test, without_target, fingerprint })

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::error::DataError;
+use super::content::Content;
+use super::error::{DataError, Misfit};
 use super::features::{ClassRate, Task, TaskKind, number};
 use super::moments::Moments;
-use super::text::Content;
 
 /// With more values than this, they are not classes.
 const MOST_CLASSES: usize = 1000;
@@ -60,10 +60,8 @@ impl Targets {
     ) -> Result<Task, DataError> {
         let path = content.name();
         let wrong = |expected: &str, got: String| DataError::Target {
-            path: path.to_owned(),
             column: column.to_owned(),
-            expected: expected.to_owned(),
-            got,
+            misfit: Misfit::new(expected, format!("{got} in {path}")),
         };
         let distinct = self.counts.len();
         if distinct < 2 {

@@ -3,10 +3,10 @@
 use ndarray::Array2;
 use sync_replicas::{BoxError, IndexedSlices, VariableError, Variables};
 
-use super::math::Start;
-use super::network::{Backward, Given, Part, Table};
+use super::initial::Initializer;
+use super::network::{Backward, Given, KeyTable, Term};
 
-const EMBEDDINGS: Table = Table { name: "embeddings", with_crosses: true };
+const EMBEDDINGS: KeyTable = KeyTable { name: "embeddings", with_crosses: true };
 
 #[derive(Debug)]
 pub(super) struct Bag {
@@ -14,17 +14,17 @@ pub(super) struct Bag {
     pub(super) outputs: usize,
 }
 
-impl Part for Bag {
+impl Term for Bag {
     fn declare(
         &self,
         variables: Variables<f32>,
-        start: &mut Start,
+        initial: &mut Initializer,
     ) -> Result<Variables<f32>, VariableError> {
-        let table = start.embeddings(EMBEDDINGS.name, self.width);
-        variables.with_table(table)?.with("output/w", start.glorot(self.width, self.outputs))
+        let table = initial.embeddings(EMBEDDINGS.name, self.width);
+        variables.with_table(table)?.with("output/w", initial.glorot(self.width, self.outputs))
     }
 
-    fn table(&self) -> Option<Table> {
+    fn table(&self) -> Option<KeyTable> {
         Some(EMBEDDINGS)
     }
 

@@ -3,19 +3,19 @@
 use ndarray::{Array1, Array2, Axis};
 use sync_replicas::{BoxError, VariableError, Variables};
 
-use super::math::Start;
-use super::network::{Backward, Given, Part};
+use super::initial::Initializer;
+use super::network::{Backward, Given, Term};
 
 #[derive(Debug)]
 pub(super) struct Bias {
     pub(super) outputs: usize,
 }
 
-impl Part for Bias {
+impl Term for Bias {
     fn declare(
         &self,
         variables: Variables<f32>,
-        _: &mut Start,
+        _: &mut Initializer,
     ) -> Result<Variables<f32>, VariableError> {
         variables.with("b", Array1::zeros(self.outputs))
     }

@@ -4,10 +4,10 @@
 use ndarray::{Array1, Array2, Axis};
 use sync_replicas::{BoxError, IndexedSlices, VariableError, Variables};
 
-use super::math::Start;
-use super::network::{Backward, Given, Part, Table};
+use super::initial::Initializer;
+use super::network::{Backward, Given, KeyTable, Term};
 
-const EMBEDDINGS: Table = Table { name: "embeddings", with_crosses: false };
+const EMBEDDINGS: KeyTable = KeyTable { name: "embeddings", with_crosses: false };
 
 #[derive(Debug)]
 pub(super) struct Deep {
@@ -20,23 +20,23 @@ pub(super) struct Deep {
     pub(super) outputs: usize,
 }
 
-impl Part for Deep {
+impl Term for Deep {
     fn declare(
         &self,
         mut variables: Variables<f32>,
-        start: &mut Start,
+        initial: &mut Initializer,
     ) -> Result<Variables<f32>, VariableError> {
         let inputs = self.numbers + self.columns * self.width;
         if self.columns > 0 {
-            variables = variables.with_table(start.embeddings(EMBEDDINGS.name, self.width))?;
+            variables = variables.with_table(initial.embeddings(EMBEDDINGS.name, self.width))?;
         }
         variables
-            .with("hidden/w", start.glorot(inputs, self.hidden))?
+            .with("hidden/w", initial.glorot(inputs, self.hidden))?
             .with("hidden/b", Array1::zeros(self.hidden))?
-            .with("output/w", start.glorot(self.hidden, self.outputs))
+            .with("output/w", initial.glorot(self.hidden, self.outputs))
     }
 
-    fn table(&self) -> Option<Table> {
+    fn table(&self) -> Option<KeyTable> {
         (self.columns > 0).then_some(EMBEDDINGS)
     }
 

@@ -7,10 +7,10 @@
 use ndarray::{Array2, Axis};
 use sync_replicas::{BoxError, IndexedSlices, VariableError, Variables};
 
-use super::math::{EMBEDDED, Start};
-use super::network::{Backward, Given, Part, Table};
+use super::initial::{EMBEDDED, Initializer};
+use super::network::{Backward, Given, KeyTable, Term};
 
-const FACTORS: Table = Table { name: "factors", with_crosses: false };
+const FACTORS: KeyTable = KeyTable { name: "factors", with_crosses: false };
 
 /// Those of numbers: numbers x width.
 const OF_NUMBERS: &str = "factors of numbers";
@@ -22,23 +22,23 @@ pub(super) struct Factors {
     pub(super) width: usize,
 }
 
-impl Part for Factors {
+impl Term for Factors {
     fn declare(
         &self,
         mut variables: Variables<f32>,
-        start: &mut Start,
+        initial: &mut Initializer,
     ) -> Result<Variables<f32>, VariableError> {
         if self.numbers > 0 {
-            let first = start.normal(self.numbers, self.width, EMBEDDED as f32);
+            let first = initial.normal(self.numbers, self.width, EMBEDDED as f32);
             variables = variables.with(OF_NUMBERS, first)?;
         }
         if self.has_keys {
-            variables = variables.with_table(start.embeddings(FACTORS.name, self.width))?;
+            variables = variables.with_table(initial.embeddings(FACTORS.name, self.width))?;
         }
         Ok(variables)
     }
 
-    fn table(&self) -> Option<Table> {
+    fn table(&self) -> Option<KeyTable> {
         self.has_keys.then_some(FACTORS)
     }
 

@@ -1,12 +1,12 @@
 //! *x · w* of the numbers, and the sum of a weight of each key.
 
 use ndarray::Array2;
-use sync_replicas::{BoxError, IndexedSlices, Table as TableOf, VariableError, Variables};
+use sync_replicas::{BoxError, IndexedSlices, Table, VariableError, Variables};
 
-use super::math::Start;
-use super::network::{Backward, Given, Part, Table};
+use super::initial::Initializer;
+use super::network::{Backward, Given, KeyTable, Term};
 
-const WEIGHTS: Table = Table { name: "weights", with_crosses: true };
+const WEIGHTS: KeyTable = KeyTable { name: "weights", with_crosses: true };
 
 #[derive(Debug)]
 pub(super) struct Linear {
@@ -15,24 +15,24 @@ pub(super) struct Linear {
     pub(super) outputs: usize,
 }
 
-impl Part for Linear {
+impl Term for Linear {
     fn declare(
         &self,
         mut variables: Variables<f32>,
-        _: &mut Start,
+        _: &mut Initializer,
     ) -> Result<Variables<f32>, VariableError> {
         if self.numbers > 0 {
             variables = variables.with("w", Array2::zeros((self.numbers, self.outputs)))?;
         }
         if self.has_keys {
             // A key that was never learned counts nothing.
-            let table = TableOf::new(WEIGHTS.name, self.outputs).constant(0.0);
+            let table = Table::new(WEIGHTS.name, self.outputs).constant(0.0);
             variables = variables.with_table(table)?;
         }
         Ok(variables)
     }
 
-    fn table(&self) -> Option<Table> {
+    fn table(&self) -> Option<KeyTable> {
         self.has_keys.then_some(WEIGHTS)
     }
 

@@ -1,4 +1,4 @@
-//! A model as the sum of its parts, and the batches that it computes from.
+//! A model as a sum of terms, and the batches that it computes from.
 
 use std::fmt;
 
@@ -10,9 +10,10 @@ use super::bag::Bag;
 use super::bias::Bias;
 use super::deep::Deep;
 use super::factors::Factors;
+use super::initial::Initializer;
 use super::linear::Linear;
-use super::{loss, math};
-use crate::data::{Examples, Features, KeySet, Task, TaskKind};
+use super::loss;
+use crate::data::{Examples, Features, KeySet, Misfit, Task, TaskKind};
 
 /// The kind of model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,11 +51,12 @@ pub enum Kind {
 
 /// A model without anything to learn from.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("--model {model}: expected {expected}, got {got}")]
+#[error("model {model}: {misfit}")]
 pub struct ModelError {
-    model: &'static str,
-    expected: &'static str,
-    got: String,
+    /// Its name.
+    pub model: &'static str,
+    /// What it learns from, and what there is.
+    pub misfit: Misfit,
 }
 
 impl Kind {
@@ -104,15 +106,15 @@ impl Kind {
 #[derive(Debug)]
 pub struct Network {
     task: Task,
-    parts: Vec<Box<dyn Part>>,
-    tables: Vec<Table>,
+    terms: Vec<Box<dyn Term>>,
+    tables: Vec<KeyTable>,
     /// The number of a row's keys that are of columns; with crosses, all of them.
     num_keys: [usize; 2],
 }
 
 /// A table, and which keys have rows in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Table {
+pub(super) struct KeyTable {
     pub(super) name: &'static str,
     pub(super) with_crosses: bool,
 }
@@ -123,10 +125,10 @@ pub struct Batch {
     examples: Examples,
     /// The requested keys: of columns alone, or with crosses.
     sets: [Option<KeySet>; 2],
-    tables: Vec<Table>,
+    tables: Vec<KeyTable>,
 }
 
-/// The input of a part.
+/// The input of a term.
 pub(super) struct Given<'a, 'r> {
     pub(super) variables: &'a Variables<f32>,
     pub(super) batch: &'a Batch,
@@ -147,7 +149,7 @@ impl<'a> Given<'a, '_> {
     /// The keys and the rows of a table.
     pub(super) fn rows(
         &self,
-        table: Table,
+        table: KeyTable,
     ) -> Result<(&'a KeySet, ArrayView2<'a, f32>), VariableError> {
         let rows = (self.rows)(table.name)?;
         let set = &self.batch.sets[usize::from(table.with_crosses)];
@@ -158,21 +160,21 @@ impl<'a> Given<'a, '_> {
     }
 }
 
-/// From the gradient of the scores to those of a part's variables.
+/// From the gradient of the scores to those of a term's variables.
 pub(super) type Backward<'a> =
     Box<dyn FnOnce(&Array2<f32>, Gradients<f32>) -> Result<Gradients<f32>, BoxError> + 'a>;
 
 /// A term of the score.
-pub(super) trait Part: Send + Sync + fmt::Debug {
+pub(super) trait Term: Send + Sync + fmt::Debug {
     /// Adds its variables and tables.
     fn declare(
         &self,
         variables: Variables<f32>,
-        start: &mut math::Start,
+        initial: &mut Initializer,
     ) -> Result<Variables<f32>, VariableError>;
 
     /// The table that it looks keys up in.
-    fn table(&self) -> Option<Table> {
+    fn table(&self) -> Option<KeyTable> {
         None
     }
 
@@ -191,50 +193,50 @@ impl Network {
     pub fn new(kind: Kind, features: &Features) -> Result<Self, ModelError> {
         let (numbers, columns) = (features.num_numbers(), features.num_columns());
         let (keys, outputs) = (features.num_keys(), features.target.task.outputs());
-        let refused = |expected, got: &str| {
-            Err(ModelError { model: kind.name(), expected, got: got.to_owned() })
+        let refused = |expected: &str, got: &str| {
+            Err(ModelError { model: kind.name(), misfit: Misfit::new(expected, got) })
         };
         if !kind.reads_keys() && numbers == 0 {
-            return refused("a column of numbers, or --model linear, which reads keys", "none");
+            return refused("a column of numbers, or the model linear, which reads keys", "none");
         }
         if !kind.reads_numbers() && keys == 0 {
-            return refused("a column of keys (--categorical)", "none");
+            return refused("a column of keys: of text, or a categorical one", "none");
         }
         let is_fm = matches!(kind, Kind::Fm { .. });
         if is_fm && features.target.task.kind() == TaskKind::Classes {
             let got = format!("a target of {outputs} values");
             return refused("a target of two values, or of numbers", &got);
         }
-        let mut parts: Vec<Box<dyn Part>> = vec![Box::new(Bias { outputs })];
+        let mut terms: Vec<Box<dyn Term>> = vec![Box::new(Bias { outputs })];
         let linear = |keys: usize| Linear { numbers, has_keys: keys > 0, outputs };
         match kind {
-            Kind::Softmax => parts.push(Box::new(linear(0))),
-            Kind::Linear => parts.push(Box::new(linear(keys))),
+            Kind::Softmax => terms.push(Box::new(linear(0))),
+            Kind::Linear => terms.push(Box::new(linear(keys))),
             Kind::Mlp { hidden } => {
-                parts.push(Box::new(Deep { numbers, columns: 0, width: 0, hidden, outputs }));
+                terms.push(Box::new(Deep { numbers, columns: 0, width: 0, hidden, outputs }));
             }
-            Kind::Embedding { width } => parts.push(Box::new(Bag { width, outputs })),
+            Kind::Embedding { width } => terms.push(Box::new(Bag { width, outputs })),
             Kind::WideDeep { hidden, width } => {
-                parts.push(Box::new(linear(keys)));
-                parts.push(Box::new(Deep { numbers, columns, width, hidden, outputs }));
+                terms.push(Box::new(linear(keys)));
+                terms.push(Box::new(Deep { numbers, columns, width, hidden, outputs }));
             }
             Kind::Fm { width } => {
-                parts.push(Box::new(linear(keys)));
-                parts.push(Box::new(Factors { numbers, has_keys: columns > 0, width }));
+                terms.push(Box::new(linear(keys)));
+                terms.push(Box::new(Factors { numbers, has_keys: columns > 0, width }));
             }
         }
-        let tables = parts.iter().filter_map(|part| part.table()).collect();
+        let tables = terms.iter().filter_map(|term| term.table()).collect();
         let task = features.target.task.clone();
-        Ok(Self { task, parts, tables, num_keys: [columns, keys] })
+        Ok(Self { task, terms, tables, num_keys: [columns, keys] })
     }
 
     /// Its variables before training; the same seed gives the same numbers.
     ///
     /// # Errors
-    /// None in practice: no two parts use one name for a variable.
+    /// None in practice: no two terms use one name for a variable.
     pub fn variables(&self, seed: u64) -> Result<Variables<f32>, VariableError> {
-        let mut start = math::Start::new(seed);
-        self.parts.iter().try_fold(Variables::new(), |all, part| part.declare(all, &mut start))
+        let mut initial = Initializer::new(seed);
+        self.terms.iter().try_fold(Variables::new(), |all, term| term.declare(all, &mut initial))
     }
 
     /// What it learns.
@@ -287,7 +289,7 @@ impl Network {
         let (loss, by_score) = loss::of_scores(&self.task, scores, batch.examples.targets());
         let gradients = backward
             .into_iter()
-            .try_fold(Gradients::new(), |gradients, part| part(&by_score, gradients))?;
+            .try_fold(Gradients::new(), |gradients, term| term(&by_score, gradients))?;
         Ok((loss, gradients))
     }
 
@@ -296,8 +298,8 @@ impl Network {
         given: &Given<'a, '_>,
     ) -> Result<(Array2<f32>, Vec<Backward<'a>>), BoxError> {
         let (mut scores, mut backward) = (None::<Array2<f32>>, Vec::new());
-        for part in &self.parts {
-            let (own, back) = part.forward(given)?;
+        for term in &self.terms {
+            let (own, back) = term.forward(given)?;
             backward.push(back);
             scores = Some(match scores {
                 None => own,

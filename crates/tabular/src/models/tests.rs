@@ -197,12 +197,12 @@ fn what_there_is_nothing_to_learn_from_is_refused() {
     }
     let (numbers, keys) = (Has { numbers: false, ..ALL }, Has { numbers: true, ..ALL });
     let no_keys = Has { categories: false, crosses: false, ..keys };
-    let number = "--model softmax: expected a column of numbers, or --model linear, which reads \
+    let number = "model softmax: expected a column of numbers, or the model linear, which reads \
                   keys, got none";
     check(Kind::Softmax, numbers, TaskKind::Binary, number);
     check(Kind::Mlp { hidden: 3 }, numbers, TaskKind::Classes, "a column of numbers");
     check(Kind::Embedding { width: 3 }, no_keys, TaskKind::Binary, "a column of keys");
-    let fm = "--model fm: expected a target of two values, or of numbers, got a target of 3 values";
+    let fm = "model fm: expected a target of two values, or of numbers, got a target of 3 values";
     check(Kind::Fm { width: 3 }, ALL, TaskKind::Classes, fm);
     // All else is taken.
     for kind in KINDS {

@@ -6,7 +6,7 @@ use ndarray::{Array2, arr1, arr2};
 use sync_replicas::{BoxError, Keys, Rows, Variables, hash_text};
 use tabular::data::{Choices, Content, DataError, Dataset, TaskKind, TestRows};
 use tabular::models::Kind;
-use tabular::predict::{Described, predict};
+use tabular::predict::{SavedModel, predict};
 
 /// The model's weight of the number, and of each word; an unknown word has that of no training.
 const W: f32 = 0.5;
@@ -18,7 +18,7 @@ fn weight(word: &str) -> f32 {
 }
 
 /// A model that has learned from a column of numbers and one of words.
-fn described(task: TaskKind) -> Described {
+fn saved_model(task: TaskKind) -> SavedModel {
     let rows = (0..30).map(|row| {
         let target = match task {
             TaskKind::Binary => row % 2,
@@ -31,7 +31,7 @@ fn described(task: TaskKind) -> Described {
     let content = Content::of_bytes(text.as_bytes(), "learned.csv").expect("is text");
     let choices = Choices { target: "y".to_owned(), task: Some(task), ..Choices::default() };
     let it = Dataset::new(content, &choices, TestRows::OfTheFile).expect("is well formed");
-    Described { model: Kind::Linear, features: (*it.features).clone() }
+    SavedModel { model: Kind::Linear, features: (*it.features).clone() }
 }
 
 fn variables() -> Variables<f32> {
@@ -54,7 +54,7 @@ fn lookup(keys: &Keys) -> Result<Rows<f32>, BoxError> {
 /// What is written of a file, and how it ends.
 fn written(task: TaskKind, content: &Content) -> (String, Result<u64, BoxError>) {
     let mut out = Vec::new();
-    let result = predict(&described(task), &variables(), content, lookup, &mut out);
+    let result = predict(&saved_model(task), &variables(), content, lookup, &mut out);
     (String::from_utf8(out).expect("is text"), result)
 }
 
@@ -65,7 +65,7 @@ fn of_text(text: &[u8]) -> (String, Result<u64, BoxError>) {
 /// The lines for these rows.
 #[track_caller]
 fn compare(lines: &str, expected: &[(f64, &str)]) {
-    let features = described(TaskKind::Binary).features;
+    let features = saved_model(TaskKind::Binary).features;
     let column = &features.numbers[0];
     let mut lines = lines.lines();
     assert_eq!(lines.next(), Some("prediction,probability"));
@@ -177,8 +177,8 @@ fn files_without_what_the_model_reads_are_refused() {
 fn the_names_of_the_columns_say_what_is_predicted() {
     #[track_caller]
     fn check(task: TaskKind, heading: &str, fields: usize) {
-        let described = described(task);
-        let outputs = described.features.target.task.outputs();
+        let saved = saved_model(task);
+        let outputs = saved.features.target.task.outputs();
         let zeros = Variables::new().with("b", ndarray::Array1::zeros(outputs));
         let zeros = zeros.and_then(|it| it.with("w", Array2::zeros((1, outputs))));
         let zeros = zeros.expect("new names");
@@ -190,7 +190,7 @@ fn the_names_of_the_columns_say_what_is_predicted() {
         };
         let content = Content::of_bytes(b"n,word\n1,up\n", "rows.csv").expect("is text");
         let mut out = Vec::new();
-        predict(&described, &zeros, &content, none, &mut out).expect("is well formed");
+        predict(&saved, &zeros, &content, none, &mut out).expect("is well formed");
         let text = String::from_utf8(out).expect("is text");
         let lines: Vec<_> = text.lines().collect();
         assert_eq!((lines.len(), lines[0]), (2, heading));
@@ -205,9 +205,9 @@ fn the_names_of_the_columns_say_what_is_predicted() {
 #[test]
 fn a_model_reads_back_from_its_description() {
     for task in [TaskKind::Binary, TaskKind::Classes, TaskKind::Regression] {
-        let it = described(task);
+        let it = saved_model(task);
         let text = serde_json::to_string(&it).expect("plain data");
-        let again: Described = serde_json::from_str(&text).expect("it reads what it wrote");
+        let again: SavedModel = serde_json::from_str(&text).expect("it reads what it wrote");
         assert_eq!(again, it, "{text}");
     }
 }

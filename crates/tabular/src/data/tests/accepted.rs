@@ -142,7 +142,7 @@ fn a_hundred_thousand_columns_are_read_at_once() {
     let choices = Choices {
         categorical: named(3).collect(),
         ignore: (1..columns).step_by(3).map(|column| format!("c{column}")).collect(),
-        crosses: named(3).map(|column| Cross(vec![column, "c2".to_owned()])).collect(),
+        crosses: named(3).map(|column| format!("{column}*c2").parse().expect("is one")).collect(),
         ..choices()
     };
     let it = dataset(text, &choices).expect("is well formed");

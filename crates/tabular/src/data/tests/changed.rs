@@ -33,7 +33,10 @@ fn memory_and_disk_give_the_same_examples() {
         for path in [path, packed] {
             let content = Content::open(&path).expect("is there");
             let is_packed = fs::read(&path).expect("is there").starts_with(&[0x1f, 0x8b]);
-            assert_eq!(matches!(content.place, super::super::text::Place::Memory(_)), is_packed);
+            assert_eq!(
+                matches!(content.storage, super::super::content::Storage::Memory(_)),
+                is_packed
+            );
             let it = Dataset::new(content, &choices(), TestRows::OfTheFile).expect("is read");
             assert_eq!(it.features, expected.features);
             assert_eq!(it.fingerprint, expected.fingerprint);

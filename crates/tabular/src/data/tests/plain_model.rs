@@ -158,7 +158,7 @@ impl Table {
         Choices {
             categorical: self.named(Column::Codes),
             ignore: self.named(Column::Ignored),
-            crosses: vec![Cross(vec!["c0".to_owned(), "c1".to_owned()])],
+            crosses: vec!["c0*c1".parse().expect("is one")],
             task: Some(TaskKind::Classes),
             ..choices()
         }

@@ -57,6 +57,8 @@ fn fields_that_are_not_what_their_column_has() {
         std::iter::once("n,y\n".to_owned()).chain(rows).collect()
     };
     let expected = "expected a number, as most of the column's first values are";
+    let remedy = "nothing where there is none (categorical makes keys of it), got \"three\"";
+    check(row(3, "three"), same, &[expected, remedy]);
     check(row(3, "three"), same, &["line 4, column \"n\"", expected, "got \"three\""]);
     check(row(5000, "five"), same, &["line 5001, column \"n\"", expected, "got \"five\""]);
     check(row(3, "inf"), same, &["line 4, column \"n\"", expected, "got \"inf\""]);
@@ -101,14 +103,14 @@ fn columns_that_are_not_there_or_there_twice() {
     check("n,y, n \n1,2,3\n", same, &["\"n\" twice"]);
     let there = "its columns are: n, word, y";
     let got = "expected a column of rows.csv, got \"z\"";
-    check(plain(), |it| it.target = "z".to_owned(), &["--target", got, there]);
-    check(plain(), |it| it.target = String::new(), &["--target", "got \"\"", there]);
-    check(plain(), |it| it.categorical = names(["z"]), &["--categorical", got, there]);
-    check(plain(), |it| it.ignore = names(["z"]), &["--ignore", got, there]);
+    check(plain(), |it| it.target = "z".to_owned(), &["target", got, there]);
+    check(plain(), |it| it.target = String::new(), &["target", "got \"\"", there]);
+    check(plain(), |it| it.categorical = names(["z"]), &["categorical", got, there]);
+    check(plain(), |it| it.ignore = names(["z"]), &["ignore", got, there]);
     let cross = |it: &mut Choices| it.crosses = vec!["n*z".parse().expect("is one")];
-    check(plain(), cross, &["--cross", got, there]);
+    check(plain(), cross, &["crosses", got, there]);
     let condition = |it: &mut Choices| it.test_where = Some("z == 1".parse().expect("is one"));
-    check(plain(), condition, &["--test-where", got, there]);
+    check(plain(), condition, &["test_where", got, there]);
     // Many names are no help.
     let many: Vec<_> = (0..100).map(|column| format!("c{column}")).collect();
     check(many.join(","), same, &["c29 and 70 more"]);
@@ -117,21 +119,35 @@ fn columns_that_are_not_there_or_there_twice() {
 #[test]
 fn choices_that_contradict_each_other() {
     let target = "columns that the target is predicted from, got the target itself, y";
-    check(plain(), |it| it.categorical = names(["word", "y"]), &["--categorical", target]);
+    check(plain(), |it| it.categorical = names(["word", "y"]), &["categorical", target]);
     let cross = |it: &mut Choices| it.crosses = vec!["n*y".parse().expect("is one")];
-    check(plain(), cross, &["--cross", target]);
+    check(plain(), cross, &["crosses", target]);
     let both = |it: &mut Choices| {
         it.categorical = names(["n"]);
         it.ignore = names(["n"]);
     };
-    check(plain(), both, &["--ignore", "columns that --categorical does not name", "got n"]);
+    check(plain(), both, &["ignore", "columns that are not categorical", "got n"]);
     let all = |it: &mut Choices| it.ignore = names(["n", "word"]);
-    check(plain(), all, &["--ignore", "a column besides the target y", "all of them"]);
+    check(plain(), all, &["ignore", "a column besides the target y", "all of them"]);
     let other = Path::new("other.csv");
     let both = Choices { test_where: Some("n < 5".parse().expect("is one")), ..choices() };
     let content = Content::of_bytes(plain().as_bytes(), NAME).expect("is text");
     let error = Dataset::new(content, &both, TestRows::Of(other)).expect_err("is refused");
-    says(&error, &["--test-file", "no --test-where", "both"]);
+    says(&error, &["test rows", "a file for the test or a condition", "both"]);
+}
+
+/// As an option or in a `model.json`.
+#[test]
+fn crosses_of_fewer_than_two_columns() {
+    for columns in [&[][..], &["n"], &["n", ""]] {
+        let expected = format!("such as a*b, got {:?}", columns.join("*"));
+        let text = columns.join("*").parse::<Cross>().expect_err("is refused").to_string();
+        let json = serde_json::to_string(columns).expect("is plain data");
+        let json = serde_json::from_str::<Cross>(&json).expect_err("is refused").to_string();
+        assert!(text.ends_with(&expected) && json.contains(&expected), "{text}, {json}");
+    }
+    let cross: Cross = serde_json::from_str("[\"a\",\"b\"]").expect("is one");
+    assert_eq!((cross.to_string(), "a * b".parse()), ("a*b".to_owned(), Ok(cross)));
 }
 
 #[test]
@@ -140,7 +156,7 @@ fn conditions_that_leave_nothing() {
     fn none(condition: &str, which: &str) {
         let choice =
             |it: &mut Choices| it.test_where = Some(condition.parse().expect("is a condition"));
-        check(plain(), choice, &["--test-where", condition, which]);
+        check(plain(), choice, &["test_where", condition, which]);
     }
     none("n >= 0", "leaves none to train on");
     none("n > 100", "leaves none to test with");
@@ -156,15 +172,15 @@ fn targets_that_nothing_is_learned_of() {
     let task = |kind| move |it: &mut Choices| it.task = Some(kind);
     let two = "expected at least two different values";
     let none = targets(&|row| ["", "NA"][row % 2].to_owned());
-    check(none, same, &["--target y", two, "got none in rows.csv"]);
+    check(none, same, &["target y", two, "got none in rows.csv"]);
     let one = targets(&|row| ["x", ""][row % 2].to_owned());
-    check(one, same, &["--target y", two, "got \"x\" alone"]);
+    check(one, same, &["target y", two, "got \"x\" alone"]);
     let three = targets(&|row| ["a", "b", "c"][row % 3].to_owned());
-    check(&three, task(TaskKind::Binary), &["--target y", "two different values", "got 3 in"]);
+    check(&three, task(TaskKind::Binary), &["target y", "two different values", "got 3 in"]);
     let number = ["line 2, column \"y\"", "a number to be predicted", "got \"a\""];
     check(&three, task(TaskKind::Regression), &number);
     let names = targets(&|row| format!("name {row}"));
-    let many = ["--target y", "at most 1000 different values, or numbers", "got more than 1000"];
+    let many = ["target y", "at most 1000 different values, or numbers", "got more than 1000"];
     check(&names, same, &many);
     check(&names, task(TaskKind::Classes), &many);
     check(&names, task(TaskKind::Binary), &["two different values", "got more than 1000"]);
@@ -179,7 +195,7 @@ fn targets_that_nothing_is_learned_of() {
 #[test]
 fn one_value_alone_to_train_on() {
     let condition = |it: &mut Choices| it.test_where = Some("y == 1".parse().expect("is one"));
-    check(plain(), condition, &["--target y", "two different values", "\"0\" alone"]);
+    check(plain(), condition, &["target y", "two different values", "\"0\" alone"]);
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn another_file_may_be_the_test() {
         says(&got.expect_err("is refused"), fragments);
     }
     refused(test("y,n\n1,2\n"), &["test.csv", "got \"day\"", "its columns are: y, n"]);
-    refused(test("n,day\n1,2\n"), &["--target", "test.csv", "got \"y\""]);
+    refused(test("n,day\n1,2\n"), &["target", "test.csv", "got \"y\""]);
     refused(test("n,day,y\n1,x,2\n"), &["test.csv, line 2, column \"day\"", "number", "\"x\""]);
     refused(test("n,day,y\n1,2,2\n1,2,9\n"), &["line 3, column \"y\"", "0, 1, 2", "\"9\""]);
     refused(test("n,day,y\n1,2\n"), &["line 2", "3 fields", "got 2"]);

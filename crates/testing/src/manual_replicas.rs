@@ -1,6 +1,6 @@
 //! Replicas driven by hand: no thread and no clock, one event at a time.
 //!
-//! Each replica is a future that waits for its token, then for gradients to push. The driver polls
+//! Each replica is a future that waits for its token, then for gradients to push. This polls
 //! it where a scheduler would, so a replica that waits is known to wait. Invariant: after every
 //! event each replica is as far as it can get.
 
@@ -21,33 +21,33 @@ use sync_replicas::{
 /// use ndarray::array;
 /// use optim::Sgd;
 /// use sync_replicas::{Gradients, SyncReplicas, Variables};
-/// use testing::Driver;
+/// use testing::ManualReplicas;
 ///
 /// let variables = Variables::new().with("w", array![1.0])?;
 /// let trainer = SyncReplicas::new(Sgd::new(1.0)).replicas_to_aggregate(2).build(variables)?;
-/// let mut driver = Driver::new(trainer, 2);
-/// driver.push(0, Gradients::new().dense("w", array![0.5]))?;
-/// assert!(driver.waits(0));
-/// driver.push(1, Gradients::new().dense("w", array![0.5]))?;
-/// assert_eq!((driver.global_step(), driver.ready()), (1, vec![0, 1]));
+/// let mut replicas = ManualReplicas::new(trainer, 2);
+/// replicas.push(0, Gradients::new().dense("w", array![0.5]))?;
+/// assert!(replicas.waits(0));
+/// replicas.push(1, Gradients::new().dense("w", array![0.5]))?;
+/// assert_eq!((replicas.global_step(), replicas.ready()), (1, vec![0, 1]));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Driver<T: Scalar> {
+pub struct ManualReplicas<T: Scalar> {
     /// The trainer.
     pub trainer: Trainer<T>,
     replicas: Vec<Life<T>>,
 }
 
-impl<T: Scalar> std::fmt::Debug for Driver<T> {
+impl<T: Scalar> std::fmt::Debug for ManualReplicas<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Driver").field("trainer", &self.trainer).finish_non_exhaustive()
+        f.debug_struct("ManualReplicas").field("trainer", &self.trainer).finish_non_exhaustive()
     }
 }
 
 /// Why a push failed, or what followed from it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum DriverError {
+pub enum ManualReplicasError {
     /// The push itself.
     #[error(transparent)]
     Push(#[from] PushError),
@@ -56,7 +56,7 @@ pub enum DriverError {
     Wait(#[from] WaitError),
 }
 
-/// One replica from joining on, and what passes between it and the driver.
+/// One replica from joining on, and what passes between it and the test.
 struct Life<T> {
     future: Pin<Box<dyn Future<Output = Result<(), WaitError>>>>,
     handover: Rc<RefCell<Handover<T>>>,
@@ -69,29 +69,29 @@ struct Handover<T> {
     outcome: Option<Result<Outcome, PushError>>,
 }
 
-impl<T: Scalar> Driver<T> {
+impl<T: Scalar> ManualReplicas<T> {
     /// Joins this many replicas; each gets as far as it can.
     ///
     /// # Panics
     /// When one of them may not join.
     #[track_caller]
     pub fn new(trainer: Trainer<T>, replicas: usize) -> Self {
-        let mut driver = Self { trainer, replicas: Vec::new() };
+        let mut all = Self { trainer, replicas: Vec::new() };
         for id in (0..).take(replicas) {
-            let replica = driver.trainer.replica(ReplicaId::new(id)).expect("it is free");
+            let replica = all.trainer.replica(ReplicaId::new(id)).expect("it is free");
             let handover = Handover { has_token: false, gradients: None, outcome: None };
             let handover = Rc::new(RefCell::new(handover));
             let future = Box::pin(live(replica, Rc::clone(&handover)));
-            driver.replicas.push(Life { future, handover, ended: false });
+            all.replicas.push(Life { future, handover, ended: false });
         }
-        driver.poll().expect("nobody is overdue");
-        driver
+        all.poll().expect("nobody is overdue");
+        all
     }
 
     /// One replica pushes; then all get as far as they can.
     ///
     /// # Errors
-    /// [`DriverError`].
+    /// [`ManualReplicasError`].
     ///
     /// # Panics
     /// When the replica waits for a token or there is no such replica.
@@ -100,7 +100,7 @@ impl<T: Scalar> Driver<T> {
         &mut self,
         replica: usize,
         gradients: Gradients<T>,
-    ) -> Result<Outcome, DriverError> {
+    ) -> Result<Outcome, ManualReplicasError> {
         assert!(!self.waits(replica), "replica {replica} waits for a token and cannot push");
         let life = &mut self.replicas[replica];
         life.handover.borrow_mut().gradients = Some(gradients);
@@ -128,12 +128,6 @@ impl<T: Scalar> Driver<T> {
         (0..self.replicas.len()).filter(|&replica| !self.waits(replica)).collect()
     }
 
-    /// All replicas leave.
-    #[must_use]
-    pub fn into_trainer(self) -> Trainer<T> {
-        self.trainer
-    }
-
     /// The global step.
     #[must_use]
     pub fn global_step(&self) -> i64 {
@@ -141,10 +135,14 @@ impl<T: Scalar> Driver<T> {
     }
 
     /// The step that each replica claims.
+    ///
+    /// # Panics
+    /// When the trainer knows one of them no longer.
     #[must_use]
+    #[track_caller]
     pub fn local_steps(&self) -> Vec<i64> {
-        let steps = (0..).take(self.num_replicas()).map(ReplicaId::new);
-        steps.filter_map(|id| Some(self.trainer.local_step(id)?.get())).collect()
+        let step = |id| self.trainer.local_step(ReplicaId::new(id)).expect("it has not left");
+        (0..).take(self.num_replicas()).map(|id| step(id).get()).collect()
     }
 
     fn poll(&mut self) -> Result<(), WaitError> {

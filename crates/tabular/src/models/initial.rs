@@ -1,4 +1,7 @@
 //! The initial values of a model's variables.
+//!
+//! Knows shapes, and not what is computed with them. Invariant: one seed and the same calls give
+//! the same values.
 
 use ndarray::Array2;
 use rand::{RngExt, SeedableRng};
@@ -10,12 +13,12 @@ use sync_replicas::Table;
 pub(super) const EMBEDDED: f64 = 0.01;
 
 /// Draws initial values: one seed decides all of them.
-pub(super) struct Start {
+pub(super) struct Initializer {
     random: ChaCha8Rng,
     seed: u64,
 }
 
-impl Start {
+impl Initializer {
     pub(super) fn new(seed: u64) -> Self {
         Self { random: ChaCha8Rng::seed_from_u64(seed), seed }
     }
