@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use hooks::{Hook, HookError, RunContext, StepReport};
+use hooks::{Failure, Hook, RunContext, StepReport};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sync_replicas::ChiefSession;
@@ -78,7 +78,7 @@ impl<T: Number> Hook<ChiefSession<T>> for PyHook {
         session: &mut ChiefSession<T>,
         context: &RunContext<'_>,
         report: &StepReport,
-    ) -> Result<(), HookError> {
+    ) -> Result<(), Failure> {
         if !report.global_step.unsigned_abs().is_multiple_of(self.every) {
             return Ok(());
         }
@@ -108,7 +108,7 @@ impl<T: Number> Hook<ChiefSession<T>> for PyHook {
                 context.request_stop(reason);
                 Ok(())
             }
-            Err(error) => Err(HookError::Failed(self.cause.keep(error))),
+            Err(error) => Err(Failure::Fatal(self.cause.keep(error))),
         }
     }
 }

@@ -1,0 +1,34 @@
+//! The names of a hook's calls, for errors.
+
+use std::fmt;
+
+#[cfg(doc)]
+use crate::Hook;
+
+/// Which of a hook's calls an error came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HookCall {
+    /// [`Hook::begin`].
+    Begin,
+    /// [`Hook::after_create_session`].
+    AfterCreateSession,
+    /// [`Hook::before_run`].
+    BeforeRun,
+    /// [`Hook::after_run`].
+    AfterRun,
+    /// [`Hook::end`].
+    End,
+}
+
+impl fmt::Display for HookCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Begin => "begin",
+            Self::AfterCreateSession => "after_create_session",
+            Self::BeforeRun => "before_run",
+            Self::AfterRun => "after_run",
+            Self::End => "end",
+        })
+    }
+}
