@@ -8,8 +8,8 @@ use pyo3::types::PyDict;
 use sync_replicas::ChiefSession;
 
 use crate::fit::Cause;
-use crate::kept::{self, Kept};
 use crate::number::Number;
+use crate::variable_cache::VariableCache;
 
 /// A finished update, as a hook sees it: variables, loss and step belong together.
 #[pyclass(frozen, module = "sync_replicas")]
@@ -52,17 +52,21 @@ pub(crate) struct PyHook {
     name: String,
     every: u64,
     call: Py<PyAny>,
-    kept: Arc<Kept>,
+    cache: Arc<VariableCache>,
     cause: Arc<Cause>,
 }
 
 /// The described hooks.
-pub(crate) fn hooks(given: &[Named], kept: &Arc<Kept>, cause: &Arc<Cause>) -> Vec<PyHook> {
+pub(crate) fn hooks(
+    given: &[Named],
+    cache: &Arc<VariableCache>,
+    cause: &Arc<Cause>,
+) -> Vec<PyHook> {
     let hook = |(name, every, call): &Named| PyHook {
         name: name.clone(),
         every: (*every).max(1),
         call: Python::attach(|py| call.clone_ref(py)),
-        kept: Arc::clone(kept),
+        cache: Arc::clone(cache),
         cause: Arc::clone(cause),
     };
     given.iter().map(hook).collect()
@@ -92,10 +96,7 @@ impl<T: Number> Hook<ChiefSession<T>> for PyHook {
                 step: report.global_step,
                 loss: report.loss,
                 scalars: scalars.unbind(),
-                variables: self
-                    .kept
-                    .arrays(py, kept::key(&snapshot), &snapshot.variables)?
-                    .unbind(),
+                variables: self.cache.of_snapshot(py, &snapshot)?.unbind(),
                 reason: Mutex::default(),
             };
             let update = Bound::new(py, update)?;

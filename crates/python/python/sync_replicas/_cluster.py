@@ -154,13 +154,13 @@ def _replica(
         replicas=found.replicas,
         **settings,
     )
-    part = {
+    options = {
         "wire": wire,
         "agree": [(name, str(value)) for name, value in (agree or {}).items()],
         "steps": steps,
         "hooks": [named(hook) for hook in hooks],
     }
-    return ClusterReplica(found, optimizer, {**described, "min_replicas": None}, part)
+    return ClusterReplica(found, optimizer, {**described, "min_replicas": None}, options)
 
 
 def serve(
@@ -203,12 +203,12 @@ class ClusterReplica(Replica):
     """
 
     def __init__(
-        self, place: Place, optimizer: Optimizer, settings: dict[str, Any], part: dict[str, Any]
+        self, place: Place, optimizer: Optimizer, settings: dict[str, Any], options: dict[str, Any]
     ) -> None:
         super().__init__(None)
         #: Where this process is: `task`, `number`, `chief`, `replicas`, `run_dir`.
         self.place = place
-        self._described = optimizer, settings, part
+        self._described = optimizer, settings, options
         self._report: ClusterReport | None = None
         self._handlers: Any = None
 
