@@ -2,22 +2,19 @@
 
 use std::fmt;
 
-#[cfg(doc)]
-use crate::Hook;
-
 /// Which of a hook's calls an error came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HookCall {
-    /// [`Hook::begin`].
+    /// [`Hook::begin`](crate::Hook::begin).
     Begin,
-    /// [`Hook::after_create_session`].
+    /// [`Hook::after_create_session`](crate::Hook::after_create_session).
     AfterCreateSession,
-    /// [`Hook::before_run`].
+    /// [`Hook::before_run`](crate::Hook::before_run).
     BeforeRun,
-    /// [`Hook::after_run`].
+    /// [`Hook::after_run`](crate::Hook::after_run).
     AfterRun,
-    /// [`Hook::end`].
+    /// [`Hook::end`](crate::Hook::end).
     End,
 }
 
