@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use hooks::{Coordinator, Hook, HookError, RunContext, StepReport};
+use hooks::{Coordinator, Failure, Hook, RunContext, StepReport};
 use sync_replicas::SaveHandle;
 use sync_replicas::record::FailedSave;
 use sync_replicas::{BoxError, ChiefSession};
@@ -49,7 +49,7 @@ impl Hook<ChiefSession<f32>> for RunHook {
         &mut self,
         _: &mut ChiefSession<f32>,
         coordinator: &Coordinator,
-    ) -> Result<(), HookError> {
+    ) -> Result<(), Failure> {
         if self.interrupt.requested() {
             coordinator.request_stop(REASON);
         }
@@ -61,7 +61,7 @@ impl Hook<ChiefSession<f32>> for RunHook {
         session: &mut ChiefSession<f32>,
         context: &RunContext<'_>,
         report: &StepReport,
-    ) -> Result<(), HookError> {
+    ) -> Result<(), Failure> {
         if self.interrupt.requested() {
             context.request_stop(REASON);
         }
@@ -102,7 +102,7 @@ impl Hook<ChiefSession<f32>> for RunHook {
         Ok(())
     }
 
-    fn end(&mut self, _: &mut ChiefSession<f32>) -> Result<(), HookError> {
+    fn end(&mut self, _: &mut ChiefSession<f32>) -> Result<(), Failure> {
         self.progress.finish();
         Ok(())
     }
@@ -130,6 +130,6 @@ fn words(lost: &FailedSave) -> String {
     format!("update {step}: no checkpoint was written; training goes on: {reason}")
 }
 
-fn failed(error: impl Into<BoxError>) -> HookError {
-    HookError::failed(error)
+fn failed(error: impl Into<BoxError>) -> Failure {
+    Failure::fatal(error)
 }

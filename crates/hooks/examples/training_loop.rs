@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use hooks::{
-    BoxError, CheckpointSaver, Coordinator, Hook, HookError, Logging, MonitoredSession, NanGuard,
+    BoxError, CheckpointSaver, Coordinator, Failure, Hook, Logging, MonitoredSession, NanGuard,
     RunError, Session, SessionManager, StepReport, StopAtStep,
 };
 
@@ -44,13 +44,13 @@ impl Hook<Training> for Background {
         &mut self,
         _: &mut Training,
         coordinator: &Coordinator,
-    ) -> Result<(), HookError> {
+    ) -> Result<(), Failure> {
         let body = |coordinator: &Coordinator| -> Result<(), BoxError> {
             coordinator.wait_for_stop(Duration::MAX);
             println!("background thread ended");
             Ok(())
         };
-        coordinator.spawn("background", body).map_err(HookError::failed)
+        coordinator.spawn("background", body).map_err(Failure::fatal)
     }
 }
 

@@ -13,10 +13,10 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use self::state::{Failure, State};
+use self::state::{FirstError, State};
 pub use self::threads::{Registration, ThreadPanicked};
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard, lock, wait_while};
-use crate::{BoxError, HookError, RunError, SharedError};
+use crate::{BoxError, Failure, RunError, SharedError};
 
 type CleanStop = dyn Fn(&(dyn Error + 'static)) -> bool + Send + Sync;
 
@@ -75,8 +75,8 @@ impl Coordinator {
 
     /// Reports an error and asks all threads to stop; returns what became of the error.
     ///
-    /// The first real error wins. A recoverable one ([`RunError::Recoverable`],
-    /// [`HookError::Recoverable`]) gives way to a real one that comes after it.
+    /// The first real error wins. A recoverable one ([`Failure::Recoverable`], also in a
+    /// [`RunError`]) gives way to a real one that comes after it.
     pub fn request_stop_with_error(&self, error: impl Into<BoxError>) -> Reported {
         let error = error.into();
         if (self.shared.clean_stop)(error.as_ref()) {
@@ -92,7 +92,7 @@ impl Coordinator {
                 tracing::debug!(%error, "an error came after the first and is not kept");
                 return Reported::Late(error);
             }
-            state.failure = Some(Failure { error: error.into(), recoverable });
+            state.failure = Some(FirstError { error: error.into(), recoverable });
             Reported::First
         })
     }
@@ -288,6 +288,9 @@ pub enum JoinError {
 }
 
 fn is_recoverable(error: &(dyn Error + 'static)) -> bool {
-    matches!(error.downcast_ref(), Some(RunError::Recoverable(_)))
-        || matches!(error.downcast_ref(), Some(HookError::Recoverable(_)))
+    let failure = match error.downcast_ref() {
+        Some(RunError::Failed(failure)) => Some(failure),
+        _ => error.downcast_ref(),
+    };
+    matches!(failure, Some(Failure::Recoverable(_)))
 }

@@ -1,11 +1,14 @@
-//! The five calls that a hook can answer, and what it is told in them.
+//! The five calls that a hook can answer.
 //!
 //! A hook extends a session from outside. It holds no lock between calls and is never called by
 //! two threads at once.
 
-use std::fmt;
+mod call;
+mod context;
 
-use crate::{BoxError, Coordinator, Session, StepReport};
+pub use self::call::HookCall;
+pub use self::context::RunContext;
+use crate::{Coordinator, Failure, Session, StepReport};
 
 /// Code that runs at fixed points of a session's life (R-30).
 ///
@@ -15,13 +18,13 @@ use crate::{BoxError, Coordinator, Session, StepReport};
 ///
 /// # Examples
 /// ```
-/// use hooks::{Hook, HookError, RunContext, Session, StepReport};
+/// use hooks::{Failure, Hook, RunContext, Session, StepReport};
 ///
 /// struct Patience(u32);
 ///
 /// impl<S: Session + ?Sized> Hook<S> for Patience {
 ///     fn after_run(&mut self, _: &mut S, context: &RunContext<'_>, report: &StepReport)
-///         -> Result<(), HookError>
+///         -> Result<(), Failure>
 ///     {
 ///         if report.loss.is_some_and(|loss| loss > 1.0) {
 ///             self.0 = self.0.saturating_sub(1);
@@ -46,7 +49,7 @@ pub trait Hook<S: Session + ?Sized>: Send {
     ///
     /// # Errors
     /// Whatever makes the run impossible; no session is created then.
-    fn begin(&mut self) -> Result<(), HookError> {
+    fn begin(&mut self) -> Result<(), Failure> {
         Ok(())
     }
 
@@ -60,7 +63,7 @@ pub trait Hook<S: Session + ?Sized>: Send {
         &mut self,
         session: &mut S,
         coordinator: &Coordinator,
-    ) -> Result<(), HookError> {
+    ) -> Result<(), Failure> {
         let _ = (session, coordinator);
         Ok(())
     }
@@ -69,7 +72,7 @@ pub trait Hook<S: Session + ?Sized>: Send {
     ///
     /// # Errors
     /// A recoverable one has the session created again, another one ends the run.
-    fn before_run(&mut self, session: &mut S, context: &RunContext<'_>) -> Result<(), HookError> {
+    fn before_run(&mut self, session: &mut S, context: &RunContext<'_>) -> Result<(), Failure> {
         let _ = (session, context);
         Ok(())
     }
@@ -83,7 +86,7 @@ pub trait Hook<S: Session + ?Sized>: Send {
         session: &mut S,
         context: &RunContext<'_>,
         report: &StepReport,
-    ) -> Result<(), HookError> {
+    ) -> Result<(), Failure> {
         let _ = (session, context, report);
         Ok(())
     }
@@ -92,7 +95,7 @@ pub trait Hook<S: Session + ?Sized>: Send {
     ///
     /// # Errors
     /// The later hooks still have their turn; closing returns the first error.
-    fn end(&mut self, session: &mut S) -> Result<(), HookError> {
+    fn end(&mut self, session: &mut S) -> Result<(), Failure> {
         let _ = session;
         Ok(())
     }
@@ -103,7 +106,7 @@ impl<S: Session + ?Sized, H: Hook<S> + ?Sized> Hook<S> for Box<H> {
         (**self).name()
     }
 
-    fn begin(&mut self) -> Result<(), HookError> {
+    fn begin(&mut self) -> Result<(), Failure> {
         (**self).begin()
     }
 
@@ -111,11 +114,11 @@ impl<S: Session + ?Sized, H: Hook<S> + ?Sized> Hook<S> for Box<H> {
         &mut self,
         session: &mut S,
         coordinator: &Coordinator,
-    ) -> Result<(), HookError> {
+    ) -> Result<(), Failure> {
         (**self).after_create_session(session, coordinator)
     }
 
-    fn before_run(&mut self, session: &mut S, context: &RunContext<'_>) -> Result<(), HookError> {
+    fn before_run(&mut self, session: &mut S, context: &RunContext<'_>) -> Result<(), Failure> {
         (**self).before_run(session, context)
     }
 
@@ -124,86 +127,11 @@ impl<S: Session + ?Sized, H: Hook<S> + ?Sized> Hook<S> for Box<H> {
         session: &mut S,
         context: &RunContext<'_>,
         report: &StepReport,
-    ) -> Result<(), HookError> {
+    ) -> Result<(), Failure> {
         (**self).after_run(session, context, report)
     }
 
-    fn end(&mut self, session: &mut S) -> Result<(), HookError> {
+    fn end(&mut self, session: &mut S) -> Result<(), Failure> {
         (**self).end(session)
-    }
-}
-
-/// What a hook can reach while a step is run.
-#[derive(Clone, Copy, Debug)]
-pub struct RunContext<'a> {
-    coordinator: &'a Coordinator,
-}
-
-impl<'a> RunContext<'a> {
-    /// A context over `coordinator`, for testing a hook by itself.
-    pub fn new(coordinator: &'a Coordinator) -> Self {
-        Self { coordinator }
-    }
-
-    /// Requests the end of the run after this step; the first reason given is kept.
-    pub fn request_stop(&self, reason: impl Into<String>) {
-        self.coordinator.request_stop(reason);
-    }
-
-    /// The coordinator of this run.
-    pub fn coordinator(&self) -> &'a Coordinator {
-        self.coordinator
-    }
-}
-
-/// Why a hook failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum HookError {
-    /// The session is lost but a new one may work: it is created again and the step retried.
-    #[error("the session was lost and can be created again")]
-    Recoverable(#[source] BoxError),
-    /// The run cannot go on.
-    #[error(transparent)]
-    Failed(#[from] BoxError),
-}
-
-impl HookError {
-    /// A loss of the session that a new session may mend.
-    pub fn recoverable(cause: impl Into<BoxError>) -> Self {
-        Self::Recoverable(cause.into())
-    }
-
-    /// An error that ends the run.
-    pub fn failed(cause: impl Into<BoxError>) -> Self {
-        Self::Failed(cause.into())
-    }
-}
-
-/// Which of a hook's calls an error came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum HookCall {
-    /// [`Hook::begin`].
-    Begin,
-    /// [`Hook::after_create_session`].
-    AfterCreateSession,
-    /// [`Hook::before_run`].
-    BeforeRun,
-    /// [`Hook::after_run`].
-    AfterRun,
-    /// [`Hook::end`].
-    End,
-}
-
-impl fmt::Display for HookCall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Begin => "begin",
-            Self::AfterCreateSession => "after_create_session",
-            Self::BeforeRun => "before_run",
-            Self::AfterRun => "after_run",
-            Self::End => "end",
-        })
     }
 }

@@ -75,6 +75,7 @@
 
 mod error;
 
+mod failure;
 mod session;
 
 mod hook;
@@ -103,7 +104,8 @@ mod interleavings;
 pub use coordinator::{Coordinator, JoinError, OnStop, Registration, Reported, ThreadPanicked};
 pub use error::{BoxError, SharedError};
 pub use event::{Readiness, StepWatch};
-pub use hook::{Hook, HookCall, HookError, RunContext};
+pub use failure::Failure;
+pub use hook::{Hook, HookCall, RunContext};
 pub use hooks::{
     CheckpointSaver, Clock, FinalOp, FinalValue, Logging, NanGuard, NanLoss, NegativeSteps, Rate,
     Saver, StepCounter, StopAtStep, SummarySaver, SystemClock, WaitForGlobalStep, ZeroInterval,

@@ -12,10 +12,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 pub use self::builder::Builder;
-use self::error::Failure;
 pub use self::error::SessionError;
-use crate::{Coordinator, Hook, HookCall, HookError, JoinError, RunContext, RunError, Session};
-use crate::{RunningHook, SharedError, StepReport};
+use self::error::Unfinished;
+use crate::{Coordinator, Failure, Hook, HookCall, JoinError, RunContext, RunError, RunningHook};
+use crate::{Session, SharedError, StepReport};
 
 type Create<'h, S> = dyn FnMut(&Coordinator) -> Result<S, RunError> + Send + 'h;
 
@@ -188,11 +188,6 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
         self.session.as_ref()
     }
 
-    /// The session, for changes.
-    pub fn session_mut(&mut self) -> Option<&mut S> {
-        self.session.as_mut()
-    }
-
     /// Which hook is running, for other threads.
     pub fn running_hook(&self) -> RunningHook {
         self.running.clone()
@@ -223,7 +218,8 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
             self.running.begin(place);
             let begun = hook.begin();
             self.running.end();
-            begun.map_err(|source| SessionError::hook(hook.name(), HookCall::Begin, source))?;
+            begun
+                .map_err(|it| SessionError::hook(hook.name(), HookCall::Begin, it.into_cause()))?;
         }
         Ok(())
     }
@@ -232,7 +228,7 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
     fn run_until_done(&mut self) -> Result<Option<StepReport>, SessionError> {
         loop {
             let failure = match self.coordinator.interruption() {
-                Some(reported) => Failure::Lost(reported),
+                Some(reported) => Unfinished::Lost(reported),
                 None => match self.step() {
                     Ok(report) => {
                         self.losses = 0;
@@ -244,9 +240,9 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
             // A loss that a thread reported explains whatever the step said after it.
             let lost = match (self.coordinator.interruption(), failure) {
                 (Some(reported), _) => reported,
-                (None, Failure::Lost(error)) => error,
-                (None, Failure::CleanEnd) => return Ok(None),
-                (None, Failure::Fatal(error)) => return Err(error),
+                (None, Unfinished::Lost(error)) => error,
+                (None, Unfinished::CleanEnd) => return Ok(None),
+                (None, Unfinished::Fatal(error)) => return Err(error),
             };
             if self.coordinator.is_ending() {
                 return Ok(None);
@@ -260,14 +256,15 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
     }
 
     /// One attempt at a step, with the hooks around it.
-    fn step(&mut self) -> Result<StepReport, Failure> {
+    fn step(&mut self) -> Result<StepReport, Unfinished> {
         let Self { session: Some(session), hooks, running, coordinator, .. } = self else {
-            return Err(Failure::CleanEnd);
+            return Err(Unfinished::CleanEnd);
         };
         let context = RunContext::new(coordinator);
         let before = HookCall::BeforeRun;
         each((hooks, running), before, |hook| hook.before_run(session, &context))?;
-        let report = session.run().map_err(|error| Failure::of_run(error, SessionError::Step))?;
+        let report =
+            session.run().map_err(|error| Unfinished::of_run(error, SessionError::Step))?;
         let after = HookCall::AfterRun;
         each((hooks, running), after, |hook| hook.after_run(session, &context, &report))?;
         Ok(report)
@@ -278,9 +275,9 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
         loop {
             let lost = match self.create_once() {
                 Ok(()) => return Ok(true),
-                Err(Failure::CleanEnd) => return Ok(false),
-                Err(Failure::Fatal(error)) => return Err(error),
-                Err(Failure::Lost(error)) => error,
+                Err(Unfinished::CleanEnd) => return Ok(false),
+                Err(Unfinished::Fatal(error)) => return Err(error),
+                Err(Unfinished::Lost(error)) => error,
             };
             if self.coordinator.is_ending() {
                 return Ok(false);
@@ -290,9 +287,9 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
         }
     }
 
-    fn create_once(&mut self) -> Result<(), Failure> {
+    fn create_once(&mut self) -> Result<(), Unfinished> {
         let created = (self.create)(&self.coordinator);
-        let session = created.map_err(|error| Failure::of_run(error, SessionError::Create))?;
+        let session = created.map_err(|error| Unfinished::of_run(error, SessionError::Create))?;
         let session = self.session.insert(session);
         let coordinator = &self.coordinator;
         let hooks = (&mut self.hooks[..], &self.running);
@@ -328,7 +325,8 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
             running.begin(place);
             let ended = hook.end(session);
             running.end();
-            if let Err(source) = ended {
+            if let Err(failure) = ended {
+                let source = failure.into_cause();
                 let error = SessionError::hook(hook.name(), HookCall::End, source);
                 coordinator.request_stop_with_error(error);
             }
@@ -377,13 +375,15 @@ impl<S: Session> fmt::Debug for MonitoredSession<'_, S> {
 fn each<'h, S: Session>(
     (hooks, running): (&mut [Box<dyn Hook<S> + 'h>], &RunningHook),
     call: HookCall,
-    mut body: impl FnMut(&mut (dyn Hook<S> + 'h)) -> Result<(), HookError>,
-) -> Result<(), Failure> {
+    mut body: impl FnMut(&mut (dyn Hook<S> + 'h)) -> Result<(), Failure>,
+) -> Result<(), Unfinished> {
     for (place, hook) in hooks.iter_mut().enumerate() {
         running.begin(place);
         let called = body(&mut **hook);
         running.end();
-        called.map_err(|error| Failure::of_hook(hook.name(), call, error))?;
+        called.map_err(|failure| {
+            Unfinished::of(failure, |source| SessionError::hook(hook.name(), call, source))
+        })?;
     }
     Ok(())
 }

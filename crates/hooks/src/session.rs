@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::{BoxError, StartError};
+use crate::{BoxError, Failure, StartError};
 
 /// Something that runs steps and has a global step.
 ///
@@ -96,23 +96,20 @@ pub enum RunError {
     /// The step gave way to a requested stop: a clean end too.
     #[error("the step gave way to a requested stop")]
     Stopped,
-    /// The session is lost but a new one may work: it is created again and the step retried.
-    #[error("the session was lost and can be created again")]
-    Recoverable(#[source] BoxError),
-    /// Anything else.
+    /// Anything else: the session was lost, or the run cannot go on.
     #[error(transparent)]
-    Fatal(BoxError),
+    Failed(#[from] Failure),
 }
 
 impl RunError {
     /// A loss of the session that a new session may mend.
     pub fn recoverable(cause: impl Into<BoxError>) -> Self {
-        Self::Recoverable(cause.into())
+        Failure::recoverable(cause).into()
     }
 
     /// An error that ends the run.
     pub fn fatal(cause: impl Into<BoxError>) -> Self {
-        Self::Fatal(cause.into())
+        Failure::fatal(cause).into()
     }
 }
 

@@ -3,7 +3,7 @@
 //! A tracker records what it is told and answers nothing. Invariant: whatever becomes of it,
 //! training goes on; its caller reports its first failure and drops the others.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use crate::BoxError;
@@ -168,30 +168,36 @@ impl<T: Tracker + ?Sized> Tracker for Box<T> {
 /// One tracker with several callers: a hook, and code that knows more than a hook does.
 impl<T: Tracker + ?Sized> Tracker for Arc<Mutex<T>> {
     fn params(&mut self, params: &[(&str, Param<'_>)]) -> Result<(), BoxError> {
-        self.lock().unwrap_or_else(PoisonError::into_inner).params(params)
+        lock(self).params(params)
     }
 
     fn scalars(&mut self, at: At, scalars: &[(&str, f64)]) -> Result<(), BoxError> {
-        self.lock().unwrap_or_else(PoisonError::into_inner).scalars(at, scalars)
+        lock(self).scalars(at, scalars)
     }
 
     fn histogram(&mut self, at: At, name: &str, values: &[f64]) -> Result<(), BoxError> {
-        self.lock().unwrap_or_else(PoisonError::into_inner).histogram(at, name, values)
+        lock(self).histogram(at, name, values)
     }
 
     fn text(&mut self, at: At, name: &str, text: &str) -> Result<(), BoxError> {
-        self.lock().unwrap_or_else(PoisonError::into_inner).text(at, name, text)
+        lock(self).text(at, name, text)
     }
 
     fn restored(&mut self, step: i64) -> Result<(), BoxError> {
-        self.lock().unwrap_or_else(PoisonError::into_inner).restored(step)
+        lock(self).restored(step)
     }
 
     fn flush(&mut self) -> Result<(), BoxError> {
-        self.lock().unwrap_or_else(PoisonError::into_inner).flush()
+        lock(self).flush()
     }
 
     fn finish(&mut self) -> Result<(), BoxError> {
-        self.lock().unwrap_or_else(PoisonError::into_inner).finish()
+        lock(self).finish()
     }
+}
+
+/// The tracker, even after one of its callers panicked. The lock is the caller's, so it is not one
+/// of [`crate::sync`], which the model checker replaces.
+fn lock<T: ?Sized>(tracker: &Mutex<T>) -> MutexGuard<'_, T> {
+    tracker.lock().unwrap_or_else(PoisonError::into_inner)
 }

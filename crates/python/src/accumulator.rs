@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 
 use crate::arrays::{Given, IndexedSlices as PySlices, given};
 use crate::errors;
-use crate::life::Born;
+use crate::fork_guard::ForkGuard;
 use crate::number::{Number, Typed, each};
 use crate::outcome::Outcome;
 use crate::wait::wait;
@@ -21,11 +21,11 @@ type Sparse<T> = accum_core::SparseConditionalAccumulator<T>;
 /// `shape` has None for an unknown dimension, and is None for any shape at all; `dtype` is
 /// "float32" or "float64"; `reduction` is "mean" or "sum".
 #[pyclass(frozen, module = "sync_replicas")]
-pub(crate) struct ConditionalAccumulator(Born<Typed<Dense<f32>, Dense<f64>>>);
+pub(crate) struct ConditionalAccumulator(ForkGuard<Typed<Dense<f32>, Dense<f64>>>);
 
 /// The same of `IndexedSlices`; each row of the mean is divided by its own count.
 #[pyclass(frozen, module = "sync_replicas")]
-pub(crate) struct SparseConditionalAccumulator(Born<Typed<Sparse<f32>, Sparse<f64>>>);
+pub(crate) struct SparseConditionalAccumulator(ForkGuard<Typed<Sparse<f32>, Sparse<f64>>>);
 
 /// The result of a take: the mean (or sum), of how many gradients, and of which step.
 #[pyclass(frozen, get_all, module = "sync_replicas")]
@@ -85,7 +85,7 @@ macro_rules! common {
             ) -> PyResult<Self> {
                 let (shape, how) = (partial(shape), self::reduction(reduction)?);
                 let number = dtype.map_or(Ok(Typed::F32(())), |dtype| number(py, &dtype))?;
-                Ok(Self(Born::new(match number {
+                Ok(Self(ForkGuard::new(match number {
                     Typed::F32(()) => Typed::F32($inner::new(shape, how)),
                     Typed::F64(()) => Typed::F64($inner::new(shape, how)),
                 })))

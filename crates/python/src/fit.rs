@@ -19,10 +19,10 @@ use sync_replicas::{
 use crate::arrays::{Pushed, owned};
 use crate::errors;
 use crate::hook::{self, Named};
-use crate::kept::{self, Kept};
-use crate::number::{Number, Typed, each};
+use crate::number::Number;
 use crate::report::report;
 use crate::tables::Wanted;
+use crate::variable_cache::{self, VariableCache};
 use crate::wait::SLICE;
 
 /// The arguments of a `fit`.
@@ -52,16 +52,28 @@ pub(crate) struct Work {
     #[pyo3(get)]
     number: u64,
     superseded: sync_replicas::Cancellation,
-    shown: Mutex<Option<Shown>>,
-    kept: Arc<Kept>,
+    /// Until it is computed.
+    values: Mutex<Option<Arc<dyn AnyStepValues>>>,
+    cache: Arc<VariableCache>,
 }
 
-type Shown = Typed<Arc<Values<f32>>, Arc<Values<f64>>>;
-
-/// The input of a batch's computation.
-pub(crate) struct Values<T: Number> {
+/// What a batch is computed from: the variables of its step, and the rows of tables.
+struct StepValues<T: Number> {
     snapshot: Snapshot<T>,
     tables: Option<StepTables<T>>,
+}
+
+/// The same of either number type.
+trait AnyStepValues: Send + Sync {
+    fn variables<'py>(
+        &self,
+        py: Python<'py>,
+        cache: &VariableCache,
+    ) -> PyResult<Bound<'py, PyDict>>;
+
+    fn copy_into(&self, py: Python<'_>, arrays: &Bound<'_, PyDict>) -> PyResult<()>;
+
+    fn look_up<'py>(&self, py: Python<'py>, wanted: &Wanted) -> PyResult<Bound<'py, PyDict>>;
 }
 
 /// The first exception of Python's code, which a failed training names as its cause.
@@ -71,7 +83,7 @@ pub(crate) struct Cause(Mutex<Option<PyErr>>);
 /// Python's callables as a model and its data.
 struct Callables {
     replica: Py<PyAny>,
-    kept: Arc<Kept>,
+    cache: Arc<VariableCache>,
     cause: Arc<Cause>,
 }
 
@@ -81,20 +93,21 @@ struct Source {
     cause: Arc<Cause>,
 }
 
-/// Values of one of the two types.
-pub(crate) trait Show: Number {
-    fn show(values: Values<Self>) -> Shown;
-}
-
-impl Show for f32 {
-    fn show(values: Values<Self>) -> Shown {
-        Typed::F32(Arc::new(values))
+impl<T: Number> AnyStepValues for StepValues<T> {
+    fn variables<'py>(
+        &self,
+        py: Python<'py>,
+        cache: &VariableCache,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        cache.of_snapshot(py, &self.snapshot)
     }
-}
 
-impl Show for f64 {
-    fn show(values: Values<Self>) -> Shown {
-        Typed::F64(Arc::new(values))
+    fn copy_into(&self, py: Python<'_>, arrays: &Bound<'_, PyDict>) -> PyResult<()> {
+        variable_cache::copy_into(py, &self.snapshot.variables, arrays)
+    }
+
+    fn look_up<'py>(&self, py: Python<'py>, wanted: &Wanted) -> PyResult<Bound<'py, PyDict>> {
+        wanted.look_up(py, self.tables.as_ref().ok_or_else(errors::over)?)
     }
 }
 
@@ -117,17 +130,12 @@ impl Work {
     /// The variables to compute gradients from: read-only arrays by name.
     #[getter]
     fn variables<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        each!(self.shown(py)?, values => {
-            let snapshot = &values.snapshot;
-            self.kept.arrays(py, kept::key(snapshot), &snapshot.variables)
-        })
+        self.values()?.variables(py, &self.cache)
     }
 
     /// Copies the variables into writable arrays of the caller's own, by name.
     fn copy_into(&self, py: Python<'_>, arrays: &Bound<'_, PyDict>) -> PyResult<()> {
-        each!(self.shown(py)?, values => {
-            kept::copy_into(py, &values.snapshot.variables, arrays)
-        })
+        self.values()?.copy_into(py, arrays)
     }
 
     /// The rows of a table's keys as they are at this step: an array in the shape of the keys, and
@@ -139,11 +147,7 @@ impl Work {
         ids: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let wanted = Wanted::one(table, ids)?;
-        let rows = each!(self.shown(py)?, values => match &values.tables {
-            Some(tables) => wanted.look_up(py, |table, keys| tables.lookup(table, keys)),
-            None => Err(errors::over()),
-        });
-        rows?.as_any().get_item(table)
+        self.values()?.look_up(py, &wanted)?.as_any().get_item(table)
     }
 
     /// Whether its gradients would be dropped, or training has ended.
@@ -154,19 +158,15 @@ impl Work {
 }
 
 impl Work {
-    fn shown(&self, _: Python<'_>) -> PyResult<Shown> {
-        let shown = self.shown.lock().map_err(|_| errors::over())?;
-        match &*shown {
-            Some(Typed::F32(values)) => Ok(Typed::F32(Arc::clone(values))),
-            Some(Typed::F64(values)) => Ok(Typed::F64(Arc::clone(values))),
-            None => Err(errors::over()),
-        }
+    fn values(&self) -> PyResult<Arc<dyn AnyStepValues>> {
+        let values = self.values.lock().map_err(|_| errors::over())?;
+        values.as_ref().map(Arc::clone).ok_or_else(errors::over)
     }
 
     /// Releases the variables, so that an update can be made in place.
     fn close(&self) {
-        if let Ok(mut shown) = self.shown.lock() {
-            *shown = None;
+        if let Ok(mut values) = self.values.lock() {
+            *values = None;
         }
     }
 }
@@ -187,7 +187,7 @@ impl BatchSource for Source {
     }
 }
 
-impl<T: Show> Model<T> for Callables {
+impl<T: Number> Model<T> for Callables {
     type Batch = <Source as BatchSource>::Batch;
 
     fn gradients(
@@ -210,8 +210,8 @@ impl<T: Show> Model<T> for Callables {
             step: work.step.get(),
             number: work.number,
             superseded: work.cancellation(),
-            shown: Mutex::new(Some(T::show(Values { snapshot, tables: work.tables() }))),
-            kept: Arc::clone(&self.kept),
+            values: Mutex::new(Some(Arc::new(StepValues { snapshot, tables: work.tables() }))),
+            cache: Arc::clone(&self.cache),
         };
         let computed = Python::attach(|py| {
             let order = Bound::new(py, order)?;
@@ -242,16 +242,16 @@ impl Callables {
 }
 
 /// Trains; a signal whose handler raises ends it once each replica has done its batch.
-pub(crate) fn run<'py, T: Show>(
+pub(crate) fn run<'py, T: Number>(
     py: Python<'py>,
     trainer: &Arc<Trainer<T>>,
-    kept: &Arc<Kept>,
+    cache: &Arc<VariableCache>,
     what: Fit,
 ) -> PyResult<Bound<'py, PyDict>> {
     let cause = Arc::new(Cause::default());
-    let hooks = hooks(&what, kept, &cause)?;
+    let hooks = hooks(&what, cache, &cause)?;
     // Snapshots of this life are numbered by their steps alone.
-    let callables = Callables { replica: what.replica, kept: Arc::default(), cause };
+    let callables = Callables { replica: what.replica, cache: Arc::default(), cause };
     let (ended, interrupted) = py.detach(|| watch(trainer, &callables, hooks));
     if let Some(interrupted) = interrupted {
         return Err(interrupted);
@@ -262,7 +262,7 @@ pub(crate) fn run<'py, T: Show>(
     }
 }
 
-fn watch<T: Show>(
+fn watch<T: Number>(
     trainer: &Trainer<T>,
     callables: &Callables,
     hooks: Hooks<T>,
@@ -290,7 +290,11 @@ fn watch<T: Show>(
     })
 }
 
-fn hooks<T: Show>(what: &Fit, kept: &Arc<Kept>, cause: &Arc<Cause>) -> PyResult<Hooks<T>> {
+fn hooks<T: Number>(
+    what: &Fit,
+    cache: &Arc<VariableCache>,
+    cause: &Arc<Cause>,
+) -> PyResult<Hooks<T>> {
     let mut hooks = Hooks::new();
     if let Some(path) = &what.metrics {
         hooks = hooks.metrics(path)?;
@@ -298,7 +302,7 @@ fn hooks<T: Show>(what: &Fit, kept: &Arc<Kept>, cause: &Arc<Cause>) -> PyResult<
     if what.nan_guard {
         hooks = hooks.nan_guard();
     }
-    for hook in hook::hooks(&what.hooks, kept, cause) {
+    for hook in hook::hooks(&what.hooks, cache, cause) {
         hooks = hooks.hook(hook);
     }
     if let Some((folder, every, keep)) = &what.checkpoints {

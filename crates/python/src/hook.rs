@@ -2,14 +2,14 @@
 
 use std::sync::{Arc, Mutex};
 
-use hooks::{Hook, HookError, RunContext, StepReport};
+use hooks::{Failure, Hook, RunContext, StepReport};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sync_replicas::ChiefSession;
 
 use crate::fit::Cause;
-use crate::kept::{self, Kept};
 use crate::number::Number;
+use crate::variable_cache::VariableCache;
 
 /// A finished update, as a hook sees it: variables, loss and step belong together.
 #[pyclass(frozen, module = "sync_replicas")]
@@ -52,17 +52,21 @@ pub(crate) struct PyHook {
     name: String,
     every: u64,
     call: Py<PyAny>,
-    kept: Arc<Kept>,
+    cache: Arc<VariableCache>,
     cause: Arc<Cause>,
 }
 
 /// The described hooks.
-pub(crate) fn hooks(given: &[Named], kept: &Arc<Kept>, cause: &Arc<Cause>) -> Vec<PyHook> {
+pub(crate) fn hooks(
+    given: &[Named],
+    cache: &Arc<VariableCache>,
+    cause: &Arc<Cause>,
+) -> Vec<PyHook> {
     let hook = |(name, every, call): &Named| PyHook {
         name: name.clone(),
         every: (*every).max(1),
         call: Python::attach(|py| call.clone_ref(py)),
-        kept: Arc::clone(kept),
+        cache: Arc::clone(cache),
         cause: Arc::clone(cause),
     };
     given.iter().map(hook).collect()
@@ -78,7 +82,7 @@ impl<T: Number> Hook<ChiefSession<T>> for PyHook {
         session: &mut ChiefSession<T>,
         context: &RunContext<'_>,
         report: &StepReport,
-    ) -> Result<(), HookError> {
+    ) -> Result<(), Failure> {
         if !report.global_step.unsigned_abs().is_multiple_of(self.every) {
             return Ok(());
         }
@@ -92,10 +96,7 @@ impl<T: Number> Hook<ChiefSession<T>> for PyHook {
                 step: report.global_step,
                 loss: report.loss,
                 scalars: scalars.unbind(),
-                variables: self
-                    .kept
-                    .arrays(py, kept::key(&snapshot), &snapshot.variables)?
-                    .unbind(),
+                variables: self.cache.of_snapshot(py, &snapshot)?.unbind(),
                 reason: Mutex::default(),
             };
             let update = Bound::new(py, update)?;
@@ -108,7 +109,7 @@ impl<T: Number> Hook<ChiefSession<T>> for PyHook {
                 context.request_stop(reason);
                 Ok(())
             }
-            Err(error) => Err(HookError::Failed(self.cause.keep(error))),
+            Err(error) => Err(Failure::Fatal(self.cause.keep(error))),
         }
     }
 }

@@ -8,13 +8,12 @@
 
 mod accumulator;
 mod arrays;
+mod cluster_replica;
 mod errors;
 mod fit;
+mod fork_guard;
 mod hook;
-mod kept;
-mod life;
-mod local;
-mod member;
+mod local_replica;
 mod number;
 mod optimizers;
 mod outcome;
@@ -26,6 +25,7 @@ mod tables;
 mod tensor_board;
 mod tokens;
 mod trainer;
+mod variable_cache;
 mod wait;
 
 /// The contents of `sync_replicas`.
@@ -40,9 +40,9 @@ mod _native {
     #[pymodule_export]
     use crate::fit::Work;
     #[pymodule_export]
-    use crate::hook::Update;
+    use crate::fork_guard::forked;
     #[pymodule_export]
-    use crate::life::forked;
+    use crate::hook::Update;
     #[pymodule_export]
     use crate::optimizers::{OptimizerState, learning_rate};
     #[pymodule_export]

@@ -16,27 +16,27 @@ use pyo3::types::PyDict;
 use sync_replicas::checkpoint::{Checkpoints, RunId, newest_run};
 use sync_replicas::{Hooks, Variables};
 
+use crate::cluster_replica::ClusterReplicaImpl;
 use crate::errors;
 use crate::fit::Cause;
+use crate::fork_guard::ForkGuard;
 use crate::hook::{self, Named};
-use crate::kept::Kept;
-use crate::life::Born;
-use crate::member::Member;
 use crate::number::Number;
 use crate::optimizers::optimizer;
-use crate::replica::{Replica, Seat};
-use crate::report::member;
-use crate::trainer::{Initial, Settings, describe};
+use crate::replica::{Replica, ReplicaImpl};
+use crate::report::cluster_report;
+use crate::trainer::{Initial, Settings, chosen, describe};
+use crate::variable_cache::VariableCache;
 use crate::wait::beside;
 
 /// Which process of which cluster this one is, as its environment says.
 #[pyclass(frozen, module = "sync_replicas._native")]
-pub(crate) struct Place(Born<Cluster>);
+pub(crate) struct Place(ForkGuard<Cluster>);
 
-/// The description of a replica's part, beside variables, optimizer and the trainer's settings.
+/// What a replica of a cluster is told beside variables, optimizer and the trainer's settings.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-struct Part {
+struct JoinOptions {
     wire: String,
     agree: Vec<(String, String)>,
     steps: Option<i64>,
@@ -47,7 +47,7 @@ impl Place {
     /// Warnings go to standard error, where schedulers and launchers look.
     fn of(cluster: Cluster) -> PyResult<Self> {
         cli::program::log_to_stderr();
-        Born::with_threads(|| Ok(cluster)).map(Self)
+        ForkGuard::with_threads(|| Ok(cluster)).map(Self)
     }
 }
 
@@ -131,16 +131,16 @@ impl Place {
         variables: &Bound<'_, PyDict>,
         optimizer: &Bound<'_, PyAny>,
         settings: Settings,
-        part: Part,
+        options: JoinOptions,
     ) -> PyResult<Replica> {
         let cluster = self.0.get()?;
         let number = cluster.place().replica_id().unwrap_or_default();
-        let with = (optimizer, settings, part);
-        let seat = match Initial::read(variables)? {
+        let with = (optimizer, settings, options);
+        let inner = match Initial::read(variables)? {
             Initial::F32(variables) => join(cluster, variables, with)?,
             Initial::F64(variables) => join(cluster, variables, with)?,
         };
-        Ok(Replica::new(number, seat))
+        Ok(Replica::new(number, inner))
     }
 
     /// Serves any program of the replicas as a parameter server, until training is over.
@@ -172,7 +172,7 @@ impl Place {
             signals == 1
         };
         let served = beside(py, move || cluster.serve(files), interrupted)?;
-        member(py, served.map_err(|error| errors::cluster(&error, None))?)
+        cluster_report(py, served.map_err(|error| errors::cluster(&error, None))?)
     }
 
     /// Ends this process's part in the cluster: a server saves and leaves.
@@ -199,31 +199,24 @@ fn asking(callable: Py<PyAny>) -> Resolve {
 fn join<T: Number>(
     cluster: &Cluster,
     variables: Variables<T>,
-    (rule, settings, part): (&Bound<'_, PyAny>, Settings, Part),
-) -> PyResult<Box<dyn Seat>> {
-    let wire = match part.wire.as_str() {
-        "native" => NumberFormat::Native,
-        "bf16" => NumberFormat::Bf16,
-        other => {
-            let message = format!("wire: expected \"native\" or \"bf16\", got {other:?}");
-            return Err(errors::argument(&message));
-        }
-    };
-    let agreed = part.agree.iter();
+    (rule, settings, options): (&Bound<'_, PyAny>, Settings, JoinOptions),
+) -> PyResult<Box<dyn ReplicaImpl>> {
+    let wire: NumberFormat = chosen("wire", &options.wire)?;
+    let agreed = options.agree.iter();
     let cluster =
         agreed.fold(cluster.clone().wire(wire), |all, (name, value)| all.agree(name, value));
     let described = describe(optimizer(rule, &variables)?, settings)?;
-    let (kept, cause) = (Arc::<Kept>::default(), Arc::<Cause>::default());
+    let (cache, cause) = (Arc::<VariableCache>::default(), Arc::<Cause>::default());
     let mut hooks = Hooks::new();
-    for hook in hook::hooks(&part.hooks, &kept, &cause) {
+    for hook in hook::hooks(&options.hooks, &cache, &cause) {
         hooks = hooks.hook(hook);
     }
-    if let Some(steps) = part.steps {
+    if let Some(steps) = options.steps {
         hooks = hooks.stop_at_step(steps);
     }
     let joined = || -> Result<ClusterReplica<T>, ClusterError> {
         described.on(&cluster).build(variables)?.replica(hooks)
     };
     let joined = rule.py().detach(joined).map_err(|error| errors::cluster(&error, None))?;
-    Ok(Box::new(Member::new(joined, cluster.process_handle(), cause)))
+    Ok(Box::new(ClusterReplicaImpl::new(joined, cluster.process_handle(), cause)))
 }

@@ -1,7 +1,7 @@
 //! A replica and its steps, for the user's own loops; the user sees Python's classes.
 //!
-//! The work is done by a [`Seat`]: one of this process's trainer, or one of a cluster. Invariant:
-//! it is used under one lock, and a second thread that finds the lock held is told so.
+//! The work is done by a [`ReplicaImpl`]: one of this process's trainer, or one of a cluster.
+//! Invariant: it is used under one lock, and a second thread that finds the lock held is told so.
 
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::errors;
-use crate::life::Born;
+use crate::fork_guard::ForkGuard;
 use crate::outcome::Outcome;
 use crate::tables::Wanted;
 
@@ -17,21 +17,21 @@ use crate::tables::Wanted;
 #[pyclass(frozen, module = "sync_replicas._native")]
 pub(crate) struct Replica {
     number: u64,
-    seat: Arc<Shared>,
+    inner: Arc<Shared>,
 }
 
 /// The native half of `sync_replicas.Step`.
 #[pyclass(frozen, module = "sync_replicas._native")]
 pub(crate) struct Step {
     begun: Begun,
-    seat: Arc<Shared>,
+    inner: Arc<Shared>,
 }
 
-type Shared = Born<Mutex<Box<dyn Seat>>>;
+type Shared = ForkGuard<Mutex<Box<dyn ReplicaImpl>>>;
 
 /// What a replica does, whatever its variables' number type and place. A step is named by its
 /// serial number; a finished one is refused.
-pub(crate) trait Seat: Send {
+pub(crate) trait ReplicaImpl: Send {
     /// Waits for the next step; none when training has ended. An open step is given up.
     fn next(&mut self, py: Python<'_>) -> PyResult<Option<Begun>>;
 
@@ -94,35 +94,35 @@ impl Replica {
 
     /// Waits for the next step; None when training has ended. An open step is given up.
     fn next_step(&self, py: Python<'_>) -> PyResult<Option<Step>> {
-        let begun = lock(&self.seat)?.next(py)?;
-        Ok(begun.map(|begun| Step { begun, seat: Arc::clone(&self.seat) }))
+        let begun = lock(&self.inner)?.next(py)?;
+        Ok(begun.map(|begun| Step { begun, inner: Arc::clone(&self.inner) }))
     }
 
     /// Asks for the rows of the keys that the next batch will name, by table.
     fn prefetch(&self, py: Python<'_>, ids: &Bound<'_, PyDict>) -> PyResult<()> {
         let wanted = Wanted::read(ids)?;
-        lock(&self.seat)?.prefetch(py, &wanted)
+        lock(&self.inner)?.prefetch(py, &wanted)
     }
 
     /// Leaves: its token goes to another, and training goes on with the rest; `for_now` says that
     /// it will be started again, and concerns a cluster.
     #[pyo3(signature = (for_now = false))]
     fn leave(&self, py: Python<'_>, for_now: bool) -> PyResult<()> {
-        let mut seat = lock(&self.seat)?;
-        let seat = &mut *seat;
-        py.detach(|| seat.leave(for_now));
+        let mut inner = lock(&self.inner)?;
+        let inner = &mut *inner;
+        py.detach(|| inner.leave(for_now));
         Ok(())
     }
 
     /// Ends its part; in a cluster, what it did.
     fn finish<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
-        lock(&self.seat)?.finish(py)
+        lock(&self.inner)?.finish(py)
     }
 }
 
 impl Replica {
-    pub(crate) fn new(number: u64, seat: Box<dyn Seat>) -> Self {
-        Self { number, seat: Arc::new(Born::new(Mutex::new(seat))) }
+    pub(crate) fn new(number: u64, inner: Box<dyn ReplicaImpl>) -> Self {
+        Self { number, inner: Arc::new(ForkGuard::new(Mutex::new(inner))) }
     }
 }
 
@@ -143,12 +143,12 @@ impl Step {
     /// The variables to compute gradients from: read-only arrays by name.
     #[getter]
     fn variables<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        lock(&self.seat)?.variables(py, self.begun.serial)
+        lock(&self.inner)?.variables(py, self.begun.serial)
     }
 
     /// Copies the variables into writable arrays of the caller's own, by name.
     fn copy_into(&self, py: Python<'_>, arrays: &Bound<'_, PyDict>) -> PyResult<()> {
-        lock(&self.seat)?.copy_into(py, self.begun.serial, arrays)
+        lock(&self.inner)?.copy_into(py, self.begun.serial, arrays)
     }
 
     /// The rows of a table's keys as they are at this step: an array in the shape of the keys, and
@@ -160,7 +160,7 @@ impl Step {
         ids: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let wanted = Wanted::one(table, ids)?;
-        let rows = lock(&self.seat)?.lookup(py, self.begun.serial, wanted)?;
+        let rows = lock(&self.inner)?.lookup(py, self.begun.serial, wanted)?;
         rows.as_any().get_item(table)
     }
 
@@ -171,13 +171,13 @@ impl Step {
         ids: &Bound<'py, PyDict>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let wanted = Wanted::read(ids)?;
-        lock(&self.seat)?.lookup(py, self.begun.serial, wanted)
+        lock(&self.inner)?.lookup(py, self.begun.serial, wanted)
     }
 
     /// Whether its gradients would be dropped, or training has ended.
     #[getter]
     fn superseded(&self) -> PyResult<bool> {
-        lock(&self.seat)?.superseded(self.begun.serial)
+        lock(&self.inner)?.superseded(self.begun.serial)
     }
 
     /// Pushes the gradients of all variables as one unit, and returns what became of them.
@@ -189,14 +189,14 @@ impl Step {
         loss: Option<f64>,
         examples: u64,
     ) -> PyResult<Outcome> {
-        lock(&self.seat)?.push(py, self.begun.serial, gradients, (loss, examples))
+        lock(&self.inner)?.push(py, self.begun.serial, gradients, (loss, examples))
     }
 
     /// Gives the batch up: the token goes back.
     fn give_up(&self, py: Python<'_>) -> PyResult<()> {
-        let mut seat = lock(&self.seat)?;
-        let seat = &mut *seat;
-        py.detach(|| seat.give_up(self.begun.serial));
+        let mut inner = lock(&self.inner)?;
+        let inner = &mut *inner;
+        py.detach(|| inner.give_up(self.begun.serial));
         Ok(())
     }
 }
@@ -205,17 +205,17 @@ impl Drop for Step {
     /// Gives up a step that can no longer be pushed. Should the lock be held, then by a wait for
     /// the next one, which has done that.
     fn drop(&mut self) {
-        if let Ok(seat) = self.seat.get()
-            && let Ok(mut seat) = seat.try_lock()
+        if let Ok(inner) = self.inner.get()
+            && let Ok(mut inner) = inner.try_lock()
         {
-            seat.give_up(self.begun.serial);
+            inner.give_up(self.begun.serial);
         }
     }
 }
 
-fn lock(seat: &Shared) -> PyResult<MutexGuard<'_, Box<dyn Seat>>> {
-    match seat.get()?.try_lock() {
-        Ok(seat) => Ok(seat),
+fn lock(inner: &Shared) -> PyResult<MutexGuard<'_, Box<dyn ReplicaImpl>>> {
+    match inner.get()?.try_lock() {
+        Ok(inner) => Ok(inner),
         Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
         Err(TryLockError::WouldBlock) => Err(errors::busy("replica")),
     }

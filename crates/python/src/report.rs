@@ -27,7 +27,7 @@ pub(crate) fn report<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'p
 }
 
 /// What a process of a cluster did.
-pub(crate) fn member<'py, T: Number>(
+pub(crate) fn cluster_report<'py, T: Number>(
     py: Python<'py>,
     report: ClusterReport<T>,
 ) -> PyResult<Bound<'py, PyDict>> {

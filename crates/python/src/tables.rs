@@ -6,7 +6,7 @@ use ndarray::{Array2, IxDyn};
 use numpy::{PyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use sync_replicas::{EvictBy, Keys, LookupError, Rows, Table, TableError};
+use sync_replicas::{EvictBy, Keys, Rows, StepTables, Table, TableError};
 
 use crate::arrays::{as_array, lent};
 use crate::errors;
@@ -209,15 +209,15 @@ impl Wanted {
         Ok(dict)
     }
 
-    /// The same from one lookup a table.
+    /// The same, as they are at a step of this process.
     pub(crate) fn look_up<'py, T: Number>(
         &self,
         py: Python<'py>,
-        lookup: impl Fn(&str, &[i64]) -> Result<Array2<T>, LookupError> + Sync,
+        tables: &StepTables<T>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
         for (name, ids) in &self.0 {
-            let rows = py.detach(|| lookup(name, &ids.keys));
+            let rows = py.detach(|| tables.lookup(name, &ids.keys));
             let rows = rows.map_err(|error| errors::lookup(&error))?;
             dict.set_item(name, ids.rows(py, rows)?)?;
         }

@@ -4,14 +4,14 @@ use pyo3::prelude::*;
 use token_queue::{DequeueError, EnqueueError, Token};
 
 use crate::errors;
-use crate::life::Born;
+use crate::fork_guard::ForkGuard;
 use crate::wait::wait;
 
 /// A fair first-in first-out queue of global-step tokens; unbounded unless `capacity` is given.
 ///
 /// Waiting calls release the interpreter, and end when a signal's handler raises; nothing is lost.
 #[pyclass(frozen, module = "sync_replicas")]
-pub(crate) struct TokenQueue(Born<token_queue::TokenQueue>);
+pub(crate) struct TokenQueue(ForkGuard<token_queue::TokenQueue>);
 
 #[pymethods]
 impl TokenQueue {
@@ -23,7 +23,7 @@ impl TokenQueue {
             Some(capacity) => token_queue::TokenQueue::bounded(capacity)
                 .map_err(|error| errors::argument(&error.to_string()))?,
         };
-        Ok(Self(Born::new(queue)))
+        Ok(Self(ForkGuard::new(queue)))
     }
 
     /// Puts `count` tokens of a step in, waiting for room in a bounded queue.

@@ -8,28 +8,29 @@ use numpy::{PyArrayDyn, ToPyArray};
 use optim::BuiltIn;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use serde::de::{DeserializeOwned, IntoDeserializer, value};
 use sync_replicas::options::{FailingBatch, NonFinite, StepTimeout, SummationOrder};
 use sync_replicas::{ReplicaId, SyncReplicas, VariableError, Variables};
 
 use crate::arrays::{as_array, lent};
 use crate::errors;
 use crate::fit::{self, Fit};
-use crate::kept::{self, Kept};
-use crate::life::Born;
-use crate::local::Local;
+use crate::fork_guard::ForkGuard;
+use crate::local_replica::LocalReplicaImpl;
 use crate::number::{Number, Typed, each};
 use crate::optimizers::optimizer;
 use crate::replica::Replica;
 use crate::report::{tally, totals};
 use crate::tables::{Ids, is_table, table};
+use crate::variable_cache::{self, VariableCache};
 
 type Inner<T> = Arc<sync_replicas::Trainer<T>>;
 
 /// A training in one process, already started: the native half of `sync_replicas.Trainer`.
 #[pyclass(frozen, subclass, module = "sync_replicas._native")]
 pub(crate) struct Trainer {
-    inner: Born<Typed<Inner<f32>, Inner<f64>>>,
-    kept: Arc<Kept>,
+    inner: ForkGuard<Typed<Inner<f32>, Inner<f64>>>,
+    cache: Arc<VariableCache>,
 }
 
 /// Initial values of one number type.
@@ -64,13 +65,13 @@ impl Trainer {
         optimizer: &Bound<'_, PyAny>,
         settings: Settings,
     ) -> PyResult<Self> {
-        let inner = Born::with_threads(|| {
+        let inner = ForkGuard::with_threads(|| {
             Ok(match Initial::read(variables)? {
                 Initial::F32(variables) => Typed::F32(build(variables, optimizer, settings)?),
                 Initial::F64(variables) => Typed::F64(build(variables, optimizer, settings)?),
             })
         })?;
-        Ok(Self { inner, kept: Arc::default() })
+        Ok(Self { inner, cache: Arc::default() })
     }
 
     /// Takes part as a replica.
@@ -78,17 +79,15 @@ impl Trainer {
         let id = ReplicaId::new(number);
         each!(self.inner.get()?, inner => {
             let joined = py.detach(|| inner.replica(id)).map_err(|it| errors::join(&it))?;
-            let local = Local::new(joined, Arc::clone(&self.kept), inner.table_reader());
-            Ok(Replica::new(number, Box::new(local)))
+            let cache = Arc::clone(&self.cache);
+            let replica = LocalReplicaImpl::new(joined, cache, inner.table_reader());
+            Ok(Replica::new(number, Box::new(replica)))
         })
     }
 
     /// Trains with threads, and returns the contents of the report.
     fn _fit<'py>(&self, py: Python<'py>, what: Fit) -> PyResult<Bound<'py, PyDict>> {
-        match self.inner.get()? {
-            Typed::F32(inner) => fit::run(py, inner, &self.kept, what),
-            Typed::F64(inner) => fit::run(py, inner, &self.kept, what),
-        }
+        each!(self.inner.get()?, inner => fit::run(py, inner, &self.cache, what))
     }
 
     /// The newest variables, whole and of one step: read-only arrays by name.
@@ -96,7 +95,7 @@ impl Trainer {
     pub(crate) fn variables<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         each!(self.inner.get()?, inner => {
             let snapshot = py.detach(|| inner.snapshot());
-            self.kept.arrays(py, kept::key(&snapshot), &snapshot.variables)
+            self.cache.of_snapshot(py, &snapshot)
         })
     }
 
@@ -104,7 +103,7 @@ impl Trainer {
     fn copy_into(&self, py: Python<'_>, arrays: &Bound<'_, PyDict>) -> PyResult<()> {
         each!(self.inner.get()?, inner => {
             let snapshot = py.detach(|| inner.snapshot());
-            kept::copy_into(py, &snapshot.variables, arrays)
+            variable_cache::copy_into(py, &snapshot.variables, arrays)
         })
     }
 
@@ -262,28 +261,12 @@ fn build<T: Number>(
 }
 
 pub(crate) fn describe(rule: BuiltIn, settings: Settings) -> PyResult<SyncReplicas<BuiltIn>> {
-    let order = match settings.order.as_str() {
-        "arrival" => SummationOrder::Arrival,
-        "replica" => SummationOrder::Replica,
-        other => return Err(unknown("order", "\"arrival\" or \"replica\"", other)),
-    };
-    let non_finite = match settings.non_finite.as_str() {
-        "fail" => NonFinite::Fail,
-        "skip" => NonFinite::Skip,
-        "allow" => NonFinite::Allow,
-        other => return Err(unknown("non_finite", "\"fail\", \"skip\" or \"allow\"", other)),
-    };
-    let failing_batch = match settings.failing_batch.as_str() {
-        "fail" => FailingBatch::Fail,
-        "skip" => FailingBatch::Skip,
-        other => return Err(unknown("failing_batch", "\"fail\" or \"skip\"", other)),
-    };
     let mut described = SyncReplicas::new(rule)
         .replicas_to_aggregate(settings.aggregate)
         .total_num_replicas(settings.replicas)
-        .order(order)
-        .non_finite(non_finite)
-        .failing_batch(failing_batch);
+        .order(chosen::<SummationOrder>("order", &settings.order)?)
+        .non_finite(chosen::<NonFinite>("non_finite", &settings.non_finite)?)
+        .failing_batch(chosen::<FailingBatch>("failing_batch", &settings.failing_batch)?);
     if let Some(least) = settings.min_replicas {
         described = described.min_replicas(least);
     }
@@ -314,6 +297,8 @@ fn seconds(name: &str, given: f64) -> PyResult<Duration> {
         .map_err(|_| errors::argument(&format!("{name}: expected seconds from 0, got {given}")))
 }
 
-fn unknown(name: &str, expected: &str, got: &str) -> PyErr {
-    errors::argument(&format!("{name}: expected {expected}, got {got:?}"))
+/// The value of a setting that is one of a few words: those of checkpoints and definitions.
+pub(crate) fn chosen<V: DeserializeOwned>(name: &str, word: &str) -> PyResult<V> {
+    V::deserialize(word.into_deserializer())
+        .map_err(|error: value::Error| errors::argument(&format!("{name}: {error}")))
 }

@@ -93,8 +93,8 @@ def test_a_program_that_does_not_fit_is_told(
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"order": "random"}, 'order: expected "arrival" or "replica"'),
-        ({"wire": "f8"}, 'wire: expected "native" or "bf16"'),
+        ({"order": "random"}, 'order: unknown variant `random`, expected `arrival` or `replica`'),
+        ({"wire": "f8"}, 'wire: unknown variant `f8`, expected `native` or `bf16`'),
         ({"replicas": 2}, "replicas: a cluster has no such setting"),
         ({"aggregate": 0}, "at least 1|zero"),
         ({"lease": -1.0}, "lease: expected seconds"),

@@ -93,6 +93,60 @@ def test_rows_of_an_embedding_are_sparse():
     assert (after[10:] == before[10:]).all()
 
 
+class Mixture(torch.nn.Module):
+    """Two branches, of which a batch takes one: y is 3x in the first, and -x in the second."""
+
+    def __init__(self, sparse=False, dtype=torch.float32):
+        super().__init__()
+        torch.manual_seed(1)
+        self.rows = torch.nn.Embedding(4, 1, sparse=sparse, dtype=dtype)
+        self.first = torch.nn.Linear(1, 1, dtype=dtype)
+        self.second = torch.nn.Linear(1, 1, dtype=dtype)
+
+    def forward(self, x, first):
+        return self.first(x) + self.rows(torch.tensor([0])) if first else self.second(x)
+
+    @staticmethod
+    def loss(net, number):
+        x, first = X.to(net.first.weight.dtype), number % 2 == 0
+        return functional.mse_loss(net(x, first), 3 * x if first else -x)
+
+
+@pytest.mark.parametrize("order", ["arrival", "replica"])
+@pytest.mark.parametrize("changed", [{}, {"sparse": True}, {"dtype": torch.float64}])
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_branch_that_a_batch_does_not_take_has_zeros(first, changed, order):
+    """R-19: gradients are of one kind in all batches, whichever branch the first one takes."""
+    report = train(
+        lambda: Mixture(**changed),
+        Mixture.loss,
+        lambda number: number + first,
+        optimizer=sr.LazyAdam(0.05),
+        steps=400,
+        order=order,
+        zeros_for_unused=True,
+    )
+    assert report.state_dict["first.weight"].item() == pytest.approx(3, abs=0.1)
+    assert report.state_dict["second.weight"].item() == pytest.approx(-1, abs=0.1)
+
+
+def test_a_branch_that_a_batch_does_not_take_has_no_gradient_unless_said():
+    words = "`rows.weight` has no gradient, but the first push gave a dense gradient"
+    with pytest.raises(sr.TooFewReplicasError, match=words):
+        train(Mixture, Mixture.loss, lambda number: number, aggregate=1, replicas=1)
+
+
+def test_branches_in_a_loop_that_exists():
+    net = Mixture(sparse=True)
+    optimizer = sr.torch.Optimizer(net, sr.LazyAdam(0.05), zeros_for_unused=True)
+    for number in range(400):
+        optimizer.zero_grad()
+        Mixture.loss(net, number).backward()
+        assert optimizer.step().accepted
+    assert net.first.weight.item() == pytest.approx(3, abs=0.1)
+    assert net.second.weight.item() == pytest.approx(-1, abs=0.1)
+
+
 def test_parameters_of_fewer_bits_are_trained_from_variables_of_more():
     def build():
         return torch.nn.Linear(1, 1, dtype=torch.bfloat16)

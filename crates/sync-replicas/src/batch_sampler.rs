@@ -10,7 +10,9 @@ use rand_chacha::ChaCha8Rng;
 /// Finds the rows of a batch by its number, in an order that is shuffled for each epoch.
 ///
 /// Any replica can find any batch, so a [`BatchSource`](crate::BatchSource) over data that can be
-/// indexed needs nothing else.
+/// indexed needs nothing else. A batch lies in one epoch, since the sampler keeps the order of one;
+/// what is left over sits out. (`Batches` of the Python package computes each row's place by
+/// itself, so its batches go on into the next epoch and nothing sits out: another order of rows.)
 ///
 /// # Examples
 /// ```

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hooks::{
-    BoxError, Hook, HookError, NanGuard, RunContext, StepReport, StopAtStep, SummarySaver,
+    BoxError, Failure, Hook, NanGuard, RunContext, StepReport, StopAtStep, SummarySaver,
     TensorBoard, Tracker,
 };
 
@@ -257,9 +257,9 @@ where
         session: &mut ChiefSession<T>,
         _: &RunContext<'_>,
         report: &StepReport,
-    ) -> Result<(), HookError> {
+    ) -> Result<(), Failure> {
         if report.global_step.unsigned_abs().is_multiple_of(self.steps) {
-            (self.call)(session, report).map_err(HookError::Failed)?;
+            (self.call)(session, report).map_err(Failure::Fatal)?;
         }
         Ok(())
     }

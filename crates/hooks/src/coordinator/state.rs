@@ -11,7 +11,7 @@ pub(super) struct State {
     /// The reason given by the first request for a stop.
     pub(super) reason: Option<String>,
     /// The first real error, or a recoverable one while there is no real one.
-    pub(super) failure: Option<Failure>,
+    pub(super) failure: Option<FirstError>,
     /// The threads of a lost session are ending.
     pub(super) recycling: bool,
     /// A join has returned.
@@ -25,7 +25,7 @@ pub(super) struct State {
     ids: u64,
 }
 
-pub(super) struct Failure {
+pub(super) struct FirstError {
     pub(super) error: SharedError,
     pub(super) recoverable: bool,
 }

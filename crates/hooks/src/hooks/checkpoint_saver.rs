@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::every::Every;
-use crate::{BoxError, Coordinator, Hook, HookError, RunContext, Session, StepReport};
+use crate::{BoxError, Coordinator, Failure, Hook, RunContext, Session, StepReport};
 
 /// Where a session's state is saved; any `FnMut(&mut S, i64) -> Result<(), BoxError>` is one.
 pub trait Saver<S: ?Sized>: Send {
@@ -86,7 +86,7 @@ impl<'a, S: ?Sized> CheckpointSaver<'a, S> {
         Self { every: None, saver: Box::new(saver), saved: None, not_finite: false }
     }
 
-    fn save(&mut self, session: &mut S, step: i64) -> Result<(), HookError> {
+    fn save(&mut self, session: &mut S, step: i64) -> Result<(), Failure> {
         if let Some(every) = &mut self.every {
             every.mark(step);
         }
@@ -101,11 +101,11 @@ impl<S: Session + ?Sized> Hook<S> for CheckpointSaver<'_, S> {
         "saving a checkpoint"
     }
 
-    fn begin(&mut self) -> Result<(), HookError> {
+    fn begin(&mut self) -> Result<(), Failure> {
         self.every.as_ref().map_or(Ok(()), Every::check)
     }
 
-    fn after_create_session(&mut self, session: &mut S, _: &Coordinator) -> Result<(), HookError> {
+    fn after_create_session(&mut self, session: &mut S, _: &Coordinator) -> Result<(), Failure> {
         (self.saved, self.not_finite) = (None, false);
         if let Some(every) = &mut self.every {
             every.mark(session.global_step());
@@ -118,7 +118,7 @@ impl<S: Session + ?Sized> Hook<S> for CheckpointSaver<'_, S> {
         session: &mut S,
         _: &RunContext<'_>,
         report: &StepReport,
-    ) -> Result<(), HookError> {
+    ) -> Result<(), Failure> {
         // Looked at here too: a guard that comes later in the list has not spoken yet.
         self.not_finite = report.loss.map_or(self.not_finite, |loss| !loss.is_finite());
         let step = report.global_step;
@@ -128,7 +128,7 @@ impl<S: Session + ?Sized> Hook<S> for CheckpointSaver<'_, S> {
         self.save(session, step)
     }
 
-    fn end(&mut self, session: &mut S) -> Result<(), HookError> {
+    fn end(&mut self, session: &mut S) -> Result<(), Failure> {
         let step = session.global_step();
         if self.not_finite || self.saved == Some(step) {
             return Ok(());

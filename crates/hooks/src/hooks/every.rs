@@ -2,7 +2,7 @@
 //!
 //! It counts global steps, not calls, so that it holds when several replicas share the steps.
 
-use crate::HookError;
+use crate::Failure;
 
 #[derive(Clone, Debug)]
 pub(super) struct Every {
@@ -16,8 +16,8 @@ impl Every {
     }
 
     /// Refuses an interval of 0, in the hook's `begin`.
-    pub(super) fn check(&self) -> Result<(), HookError> {
-        if self.steps == 0 { Err(HookError::failed(ZeroInterval)) } else { Ok(()) }
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        if self.steps == 0 { Err(Failure::fatal(ZeroInterval)) } else { Ok(()) }
     }
 
     /// Whether `step` is at least the interval past the last mark, or there is no mark.

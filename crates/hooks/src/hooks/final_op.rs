@@ -3,9 +3,9 @@
 //! A run that failed has no final value.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::{BoxError, Hook, HookError, Session};
+use crate::sync::{Arc, Mutex, lock};
+use crate::{BoxError, Failure, Hook, Session};
 
 type Op<'a, S, T> = dyn FnOnce(&mut S) -> Result<T, BoxError> + Send + 'a;
 
@@ -47,10 +47,10 @@ impl<'a, S: ?Sized, T> FinalOp<'a, S, T> {
 }
 
 impl<S: Session + ?Sized, T: Send> Hook<S> for FinalOp<'_, S, T> {
-    fn end(&mut self, session: &mut S) -> Result<(), HookError> {
+    fn end(&mut self, session: &mut S) -> Result<(), Failure> {
         if let Some(op) = self.op.take() {
             let value = op(session)?;
-            *self.value.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+            *lock(&self.value.slot) = Some(value);
         }
         Ok(())
     }
@@ -71,6 +71,6 @@ impl<T> Clone for FinalValue<T> {
 impl<T> FinalValue<T> {
     /// Takes the value out; `None` before the end, after a failed run, or when taken already.
     pub fn take(&self) -> Option<T> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.slot).take()
     }
 }

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use super::every::Every;
-use crate::{Coordinator, Hook, HookError, RunContext, Session, StepReport};
+use crate::{Coordinator, Failure, Hook, RunContext, Session, StepReport};
 
 /// Logs reports: the first after each start, then one every n steps.
 pub struct Logging<'a> {
@@ -51,11 +51,11 @@ impl<'a> Logging<'a> {
 }
 
 impl<S: Session + ?Sized> Hook<S> for Logging<'_> {
-    fn begin(&mut self) -> Result<(), HookError> {
+    fn begin(&mut self) -> Result<(), Failure> {
         self.every.check()
     }
 
-    fn after_create_session(&mut self, _: &mut S, _: &Coordinator) -> Result<(), HookError> {
+    fn after_create_session(&mut self, _: &mut S, _: &Coordinator) -> Result<(), Failure> {
         self.every.clear();
         Ok(())
     }
@@ -65,7 +65,7 @@ impl<S: Session + ?Sized> Hook<S> for Logging<'_> {
         _: &mut S,
         _: &RunContext<'_>,
         report: &StepReport,
-    ) -> Result<(), HookError> {
+    ) -> Result<(), Failure> {
         if self.every.is_due(report.global_step) {
             self.every.mark(report.global_step);
             self.last = None;
@@ -76,7 +76,7 @@ impl<S: Session + ?Sized> Hook<S> for Logging<'_> {
         Ok(())
     }
 
-    fn end(&mut self, _: &mut S) -> Result<(), HookError> {
+    fn end(&mut self, _: &mut S) -> Result<(), Failure> {
         if let Some(report) = self.last.take() {
             (self.sink)(&report);
         }

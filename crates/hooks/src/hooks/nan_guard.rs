@@ -3,7 +3,7 @@
 //! It checks the loss only, after the step that reports it: a finite loss says nothing of gradients
 //! and variables, and it is the loss of the variables before the step.
 
-use crate::{Hook, HookError, RunContext, Session, StepReport};
+use crate::{Failure, Hook, RunContext, Session, StepReport};
 
 /// Stops at a loss that is NaN or infinite, as an error unless asked otherwise.
 ///
@@ -42,11 +42,11 @@ impl<S: Session + ?Sized> Hook<S> for NanGuard {
         _: &mut S,
         context: &RunContext<'_>,
         report: &StepReport,
-    ) -> Result<(), HookError> {
+    ) -> Result<(), Failure> {
         let Some(loss) = report.loss.filter(|loss| !loss.is_finite()) else { return Ok(()) };
         let found = NanLoss::new(report.global_step, loss);
         if self.fail {
-            return Err(HookError::failed(found));
+            return Err(Failure::fatal(found));
         }
         tracing::warn!("{found}");
         context.request_stop(found.to_string());

@@ -3,47 +3,11 @@
 //! The clock is handed in, so that a test decides what time it is.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::clock::{Clock, SystemClock};
 use super::every::Every;
-use crate::{Coordinator, Hook, HookError, RunContext, Session, StepReport};
-
-/// Time since some fixed moment; any `Fn() -> Duration` is one.
-pub trait Clock: Send {
-    /// The time passed since the clock's moment; never less than at an earlier call.
-    fn now(&self) -> Duration;
-}
-
-impl<F: Fn() -> Duration + Send> Clock for F {
-    fn now(&self) -> Duration {
-        self()
-    }
-}
-
-/// The machine's monotonic clock.
-#[derive(Clone, Copy, Debug)]
-pub struct SystemClock {
-    start: Instant,
-}
-
-impl SystemClock {
-    /// A clock that starts at zero now.
-    pub fn new() -> Self {
-        Self { start: Instant::now() }
-    }
-}
-
-impl Default for SystemClock {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Clock for SystemClock {
-    fn now(&self) -> Duration {
-        self.start.elapsed()
-    }
-}
+use crate::{Coordinator, Failure, Hook, RunContext, Session, StepReport};
 
 /// What a [`StepCounter`] measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -103,11 +67,11 @@ impl<'a> StepCounter<'a> {
 }
 
 impl<S: Session + ?Sized> Hook<S> for StepCounter<'_> {
-    fn begin(&mut self) -> Result<(), HookError> {
+    fn begin(&mut self) -> Result<(), Failure> {
         self.every.check()
     }
 
-    fn after_create_session(&mut self, session: &mut S, _: &Coordinator) -> Result<(), HookError> {
+    fn after_create_session(&mut self, session: &mut S, _: &Coordinator) -> Result<(), Failure> {
         self.every.mark(session.global_step());
         self.since = self.clock.now();
         Ok(())
@@ -118,7 +82,7 @@ impl<S: Session + ?Sized> Hook<S> for StepCounter<'_> {
         _: &mut S,
         _: &RunContext<'_>,
         report: &StepReport,
-    ) -> Result<(), HookError> {
+    ) -> Result<(), Failure> {
         let step = report.global_step;
         if !self.every.is_due(step) {
             return Ok(());

@@ -3,7 +3,7 @@
 //! It asks for the stop and leaves the ending to the session. Invariant: a session that starts
 //! at or past the step runs none.
 
-use crate::{Coordinator, Hook, HookError, RunContext, Session, StepReport};
+use crate::{Coordinator, Failure, Hook, RunContext, Session, StepReport};
 
 /// Requests a stop once the global step is reached.
 ///
@@ -46,9 +46,9 @@ impl StopAtStep {
 }
 
 impl<S: Session + ?Sized> Hook<S> for StopAtStep {
-    fn begin(&mut self) -> Result<(), HookError> {
+    fn begin(&mut self) -> Result<(), Failure> {
         match self.limit {
-            Limit::More(steps) if steps < 0 => Err(HookError::failed(NegativeSteps { steps })),
+            Limit::More(steps) if steps < 0 => Err(Failure::fatal(NegativeSteps { steps })),
             Limit::More(_) | Limit::Last(_) => Ok(()),
         }
     }
@@ -57,7 +57,7 @@ impl<S: Session + ?Sized> Hook<S> for StopAtStep {
         &mut self,
         session: &mut S,
         coordinator: &Coordinator,
-    ) -> Result<(), HookError> {
+    ) -> Result<(), Failure> {
         let start = session.global_step();
         if let Limit::More(steps) = self.limit {
             // Saturating is right: no step past the largest number can be reached either.
@@ -72,7 +72,7 @@ impl<S: Session + ?Sized> Hook<S> for StopAtStep {
         _: &mut S,
         context: &RunContext<'_>,
         report: &StepReport,
-    ) -> Result<(), HookError> {
+    ) -> Result<(), Failure> {
         self.look(report.global_step, context.coordinator());
         Ok(())
     }

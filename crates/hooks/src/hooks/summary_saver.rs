@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::every::Every;
-use crate::{At, BoxError, Coordinator, Hook, HookError, RunContext, Session, StepReport, Tracker};
+use crate::{At, BoxError, Coordinator, Failure, Hook, RunContext, Session, StepReport, Tracker};
 
 /// Tracks reports: the first after each start, then one every n steps (R-34, P-29).
 ///
@@ -52,11 +52,11 @@ impl<S: Session + ?Sized> Hook<S> for SummarySaver<'_> {
         "tracking the run"
     }
 
-    fn begin(&mut self) -> Result<(), HookError> {
+    fn begin(&mut self) -> Result<(), Failure> {
         self.every.check()
     }
 
-    fn after_create_session(&mut self, session: &mut S, _: &Coordinator) -> Result<(), HookError> {
+    fn after_create_session(&mut self, session: &mut S, _: &Coordinator) -> Result<(), Failure> {
         self.every.clear();
         let done = self.tracker.restored(session.global_step());
         self.look(done);
@@ -68,7 +68,7 @@ impl<S: Session + ?Sized> Hook<S> for SummarySaver<'_> {
         _: &mut S,
         _: &RunContext<'_>,
         report: &StepReport,
-    ) -> Result<(), HookError> {
+    ) -> Result<(), Failure> {
         let step = report.global_step;
         if self.every.last().is_some_and(|last| step <= last) {
             // The session itself has gone back.
@@ -87,7 +87,7 @@ impl<S: Session + ?Sized> Hook<S> for SummarySaver<'_> {
         Ok(())
     }
 
-    fn end(&mut self, _: &mut S) -> Result<(), HookError> {
+    fn end(&mut self, _: &mut S) -> Result<(), Failure> {
         let done = self.tracker.finish();
         self.look(done);
         Ok(())

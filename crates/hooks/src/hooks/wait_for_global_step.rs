@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::{Hook, HookError, RunContext, Session, StepWatch};
+use crate::{Failure, Hook, RunContext, Session, StepWatch};
 
 /// Keeps the first step waiting until a global step was published.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ impl WaitForGlobalStep {
 }
 
 impl<S: Session + ?Sized> Hook<S> for WaitForGlobalStep {
-    fn before_run(&mut self, _: &mut S, context: &RunContext<'_>) -> Result<(), HookError> {
+    fn before_run(&mut self, _: &mut S, context: &RunContext<'_>) -> Result<(), Failure> {
         if !self.reached {
             let coordinator = context.coordinator();
             self.reached = self.watch.wait_until(self.step, coordinator, Duration::MAX);

@@ -3,14 +3,14 @@
 //! The error is `Clone`: the caller of a failed run and the caller of the close that follows get
 //! the same error.
 
-use crate::{HookCall, HookError, JoinError, RunError, SharedError};
+use crate::{Failure, HookCall, JoinError, RunError, SharedError};
 
 /// Why a monitored session could not start, run, or close.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
     /// A hook failed.
-    #[error("{hook}: {source}")]
+    #[error("{hook} in {call}: {source}")]
     Hook {
         /// The hook's name.
         hook: String,
@@ -51,10 +51,7 @@ pub enum SessionError {
 }
 
 impl SessionError {
-    pub(super) fn hook(name: &str, call: HookCall, error: HookError) -> Self {
-        let source = match error {
-            HookError::Recoverable(source) | HookError::Failed(source) => source.into(),
-        };
+    pub(super) fn hook(name: &str, call: HookCall, source: SharedError) -> Self {
         Self::Hook { hook: name.to_owned(), call, source }
     }
 
@@ -67,8 +64,8 @@ impl SessionError {
     }
 }
 
-/// What a failed attempt means for the driver.
-pub(super) enum Failure {
+/// Why an attempt at a step, or at a session, came to nothing.
+pub(super) enum Unfinished {
     /// End of input, or a stop obeyed.
     CleanEnd,
     /// A new session may mend it.
@@ -77,19 +74,19 @@ pub(super) enum Failure {
     Fatal(SessionError),
 }
 
-impl Failure {
+impl Unfinished {
     pub(super) fn of_run(error: RunError, place: fn(SharedError) -> SessionError) -> Self {
         match error {
             RunError::EndOfInput | RunError::Stopped => Self::CleanEnd,
-            RunError::Recoverable(cause) => Self::Lost(cause.into()),
-            RunError::Fatal(cause) => Self::Fatal(place(cause.into())),
+            RunError::Failed(failure) => Self::of(failure, place),
         }
     }
 
-    pub(super) fn of_hook(name: &str, call: HookCall, error: HookError) -> Self {
-        match error {
-            HookError::Recoverable(cause) => Self::Lost(cause.into()),
-            failed => Self::Fatal(SessionError::hook(name, call, failed)),
+    /// Of a failure at a place that `place` names.
+    pub(super) fn of(failure: Failure, place: impl FnOnce(SharedError) -> SessionError) -> Self {
+        match failure {
+            Failure::Recoverable(cause) => Self::Lost(cause.into()),
+            Failure::Fatal(cause) => Self::Fatal(place(cause.into())),
         }
     }
 }

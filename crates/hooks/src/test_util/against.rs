@@ -10,7 +10,7 @@ use proptest_state_machine::StateMachineTest;
 
 use super::{Act, Answer, Deed, LifeModel, Lives};
 use crate::{
-    Coordinator, Hook, HookError, MonitoredSession, RunContext, RunError, Session, SessionError,
+    Coordinator, Failure, Hook, MonitoredSession, RunContext, RunError, Session, SessionError,
     StepReport,
 };
 
@@ -85,10 +85,10 @@ impl Session for Played {
 }
 
 impl Recorder {
-    fn called(&self, call: &str, coordinator: Option<&Coordinator>) -> Result<(), HookError> {
+    fn called(&self, call: &str, coordinator: Option<&Coordinator>) -> Result<(), Failure> {
         match (self.1.call(format!("{}.{call}", self.0)), coordinator) {
-            (Deed::Lose, _) => Err(HookError::recoverable("lost in a hook")),
-            (Deed::Fail, _) => Err(HookError::failed("failed in a hook")),
+            (Deed::Lose, _) => Err(Failure::recoverable("lost in a hook")),
+            (Deed::Fail, _) => Err(Failure::fatal("failed in a hook")),
             (Deed::Stop, Some(coordinator)) => {
                 coordinator.request_stop("a hook wants it");
                 Ok(())
@@ -103,7 +103,7 @@ impl Hook<Played> for Recorder {
         self.0
     }
 
-    fn begin(&mut self) -> Result<(), HookError> {
+    fn begin(&mut self) -> Result<(), Failure> {
         self.called("begin", None)
     }
 
@@ -111,11 +111,11 @@ impl Hook<Played> for Recorder {
         &mut self,
         _: &mut Played,
         coordinator: &Coordinator,
-    ) -> Result<(), HookError> {
+    ) -> Result<(), Failure> {
         self.called("after_create_session", Some(coordinator))
     }
 
-    fn before_run(&mut self, _: &mut Played, it: &RunContext<'_>) -> Result<(), HookError> {
+    fn before_run(&mut self, _: &mut Played, it: &RunContext<'_>) -> Result<(), Failure> {
         self.called("before_run", Some(it.coordinator()))
     }
 
@@ -124,11 +124,11 @@ impl Hook<Played> for Recorder {
         _: &mut Played,
         it: &RunContext<'_>,
         _: &StepReport,
-    ) -> Result<(), HookError> {
+    ) -> Result<(), Failure> {
         self.called("after_run", Some(it.coordinator()))
     }
 
-    fn end(&mut self, _: &mut Played) -> Result<(), HookError> {
+    fn end(&mut self, _: &mut Played) -> Result<(), Failure> {
         self.called("end", None)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use hooks::{Coordinator, HookError, JoinError, Reported, RunError};
+use hooks::{Coordinator, Failure, JoinError, Reported, RunError};
 
 use crate::support::Log;
 
@@ -171,7 +171,7 @@ fn panics_are_errors() {
     #[track_caller]
     fn check(body: fn(), message: &str) {
         let coordinator = Coordinator::new();
-        let run = move |_: &Coordinator| -> Result<(), HookError> {
+        let run = move |_: &Coordinator| -> Result<(), Failure> {
             body();
             Ok(())
         };

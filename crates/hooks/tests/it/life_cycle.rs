@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use hooks::HookCall::{AfterCreateSession, AfterRun, BeforeRun, Begin, End};
 use hooks::{
-    Hook, HookCall, HookError, MonitoredSession, RunContext, Session, SessionError, StepReport,
+    Failure, Hook, HookCall, MonitoredSession, RunContext, Session, SessionError, StepReport,
 };
 
 use crate::support::{Deed, Log, Trace, scripts};
@@ -52,30 +52,30 @@ fn a_stop_asked_for_by_a_hook_ends_after_the_step() {
 
 #[test]
 fn a_failure_skips_end_and_is_the_result() {
-    check(&["s"], Some((Begin, 1, Deed::Fail)), "begin", Err("h: h in begin"));
+    check(&["s"], Some((Begin, 1, Deed::Fail)), "begin", Err("h in begin: failed"));
     check(
         &["s"],
         Some((AfterCreateSession, 1, Deed::Fail)),
         "begin create created close",
-        Err("h: h in after_create_session"),
+        Err("h in after_create_session: failed"),
     );
     check(
         &["s"],
         Some((BeforeRun, 1, Deed::Fail)),
         "begin create created before close",
-        Err("h: h in before_run"),
+        Err("h in before_run: failed"),
     );
     check(
         &["s"],
         Some((AfterRun, 1, Deed::Fail)),
         "begin create created before run after close",
-        Err("h: h in after_run"),
+        Err("h in after_run: failed"),
     );
     check(
         &["s"],
         Some((End, 1, Deed::Fail)),
         &format!("begin create created {STEP} before run end close"),
-        Err("h: h in end"),
+        Err("h in end: failed"),
     );
     check(&["?"], None, "begin create", Err("the session could not be created: no such session"));
     check(
@@ -150,7 +150,7 @@ fn every_hook_ends_and_the_first_error_wins() {
         .start()
         .expect("nothing fails at the start");
     let error = session.run_until_stopped().expect_err("both hooks fail in end");
-    assert_eq!(error.to_string(), "a: a in end");
+    assert_eq!(error.to_string(), "a in end: failed");
     assert!(log.text().ends_with("a.end b.end close"), "{}", log.text());
 }
 
@@ -158,22 +158,17 @@ fn every_hook_ends_and_the_first_error_wins() {
 struct Panics(HookCall);
 
 impl<S: Session> Hook<S> for Panics {
-    fn before_run(&mut self, _: &mut S, _: &RunContext<'_>) -> Result<(), HookError> {
+    fn before_run(&mut self, _: &mut S, _: &RunContext<'_>) -> Result<(), Failure> {
         self.at(BeforeRun)
     }
 
-    fn after_run(
-        &mut self,
-        _: &mut S,
-        _: &RunContext<'_>,
-        _: &StepReport,
-    ) -> Result<(), HookError> {
+    fn after_run(&mut self, _: &mut S, _: &RunContext<'_>, _: &StepReport) -> Result<(), Failure> {
         self.at(AfterRun)
     }
 }
 
 impl Panics {
-    fn at(&self, call: HookCall) -> Result<(), HookError> {
+    fn at(&self, call: HookCall) -> Result<(), Failure> {
         if call == self.0 { resume_unwind(Box::new("a hook panicked")) } else { Ok(()) }
     }
 }

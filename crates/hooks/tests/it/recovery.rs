@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use hooks::{
-    Coordinator, Hook, HookError, MonitoredSession, RunContext, RunError, SessionError, StopAtStep,
+    Coordinator, Failure, Hook, MonitoredSession, RunContext, RunError, SessionError, StopAtStep,
 };
 
 use crate::support::{Log, Scripted, Trace, scripts};
@@ -89,7 +89,7 @@ fn a_loss_reported_by_a_thread_recovers_at_the_next_run() {
 struct Reporter(bool);
 
 impl Hook<Scripted> for Reporter {
-    fn before_run(&mut self, _: &mut Scripted, context: &RunContext<'_>) -> Result<(), HookError> {
+    fn before_run(&mut self, _: &mut Scripted, context: &RunContext<'_>) -> Result<(), Failure> {
         if std::mem::take(&mut self.0) {
             context.coordinator().request_stop_with_error(RunError::recoverable("peer lost"));
         }
@@ -117,7 +117,7 @@ fn a_loss_at_the_close_is_no_error() {
     let log = Log::default();
     let mut session =
         MonitoredSession::builder(scripts(&["s"], &log)).start().expect("nothing fails");
-    session.coordinator().request_stop_with_error(HookError::recoverable("peer lost"));
+    session.coordinator().request_stop_with_error(Failure::recoverable("peer lost"));
     session.close().expect("nothing was left to do");
 }
 
@@ -141,14 +141,14 @@ impl Hook<Scripted> for Runner {
         &mut self,
         _: &mut Scripted,
         coordinator: &Coordinator,
-    ) -> Result<(), HookError> {
+    ) -> Result<(), Failure> {
         let (log, sender) = (self.0.clone(), self.1.clone());
         let body = move |coordinator: &Coordinator| -> Result<(), mpsc::SendError<()>> {
             coordinator.wait_for_stop(Duration::MAX);
             log.push("ended");
             sender.send(())
         };
-        coordinator.spawn("runner", body).map_err(HookError::failed)
+        coordinator.spawn("runner", body).map_err(Failure::fatal)
     }
 }
 

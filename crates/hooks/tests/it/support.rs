@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hooks::{Coordinator, Hook, HookCall, HookError, RunContext, RunError, Session, StepReport};
+use hooks::{Coordinator, Failure, Hook, HookCall, RunContext, RunError, Session, StepReport};
 
 /// What happened, in order.
 #[derive(Clone, Default)]
@@ -114,18 +114,14 @@ impl Trace {
         self
     }
 
-    fn called(
-        &mut self,
-        call: HookCall,
-        coordinator: Option<&Coordinator>,
-    ) -> Result<(), HookError> {
+    fn called(&mut self, call: HookCall, coordinator: Option<&Coordinator>) -> Result<(), Failure> {
         self.log.push(format!("{}.{call}", self.name));
         let count = &mut self.calls[call as usize];
         *count += 1;
         match self.deed {
             Some((when, time, deed)) if when == call && time == *count => match deed {
-                Deed::Fail => Err(HookError::failed(format!("{} in {call}", self.name))),
-                Deed::Lose => Err(HookError::recoverable("lost in a hook")),
+                Deed::Fail => Err(Failure::fatal("failed")),
+                Deed::Lose => Err(Failure::recoverable("lost in a hook")),
                 Deed::Stop => {
                     if let Some(coordinator) = coordinator {
                         coordinator.request_stop(format!("{} in {call}", self.name));
@@ -143,7 +139,7 @@ impl<S: Session + ?Sized> Hook<S> for Trace {
         self.name
     }
 
-    fn begin(&mut self) -> Result<(), HookError> {
+    fn begin(&mut self) -> Result<(), Failure> {
         self.called(HookCall::Begin, None)
     }
 
@@ -151,11 +147,11 @@ impl<S: Session + ?Sized> Hook<S> for Trace {
         &mut self,
         _: &mut S,
         coordinator: &Coordinator,
-    ) -> Result<(), HookError> {
+    ) -> Result<(), Failure> {
         self.called(HookCall::AfterCreateSession, Some(coordinator))
     }
 
-    fn before_run(&mut self, _: &mut S, context: &RunContext<'_>) -> Result<(), HookError> {
+    fn before_run(&mut self, _: &mut S, context: &RunContext<'_>) -> Result<(), Failure> {
         self.called(HookCall::BeforeRun, Some(context.coordinator()))
     }
 
@@ -164,11 +160,11 @@ impl<S: Session + ?Sized> Hook<S> for Trace {
         _: &mut S,
         context: &RunContext<'_>,
         _: &StepReport,
-    ) -> Result<(), HookError> {
+    ) -> Result<(), Failure> {
         self.called(HookCall::AfterRun, Some(context.coordinator()))
     }
 
-    fn end(&mut self, _: &mut S) -> Result<(), HookError> {
+    fn end(&mut self, _: &mut S) -> Result<(), Failure> {
         self.called(HookCall::End, None)
     }
 }

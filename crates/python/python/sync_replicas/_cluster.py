@@ -154,13 +154,13 @@ def _replica(
         replicas=found.replicas,
         **settings,
     )
-    part = {
+    options = {
         "wire": wire,
         "agree": [(name, str(value)) for name, value in (agree or {}).items()],
         "steps": steps,
         "hooks": [named(hook) for hook in hooks],
     }
-    return ClusterReplica(found, optimizer, {**described, "min_replicas": None}, part)
+    return ClusterReplica(found, optimizer, {**described, "min_replicas": None}, options)
 
 
 def serve(
@@ -203,12 +203,12 @@ class ClusterReplica(Replica):
     """
 
     def __init__(
-        self, place: Place, optimizer: Optimizer, settings: dict[str, Any], part: dict[str, Any]
+        self, place: Place, optimizer: Optimizer, settings: dict[str, Any], options: dict[str, Any]
     ) -> None:
         super().__init__(None)
         #: Where this process is: `task`, `number`, `chief`, `replicas`, `run_dir`.
         self.place = place
-        self._described = optimizer, settings, part
+        self._described = optimizer, settings, options
         self._report: ClusterReport | None = None
         self._handlers: Any = None
 
@@ -226,14 +226,14 @@ class ClusterReplica(Replica):
 
     def begin(self, variables: Mapping[str, Any]) -> None:
         """Takes part with these variables, arrays by name. It connects at the first step."""
-        if self._seat is not None:
+        if self._joined is not None:
             raise ArgumentError("begin: the replica has its variables already")
-        self._seat = self.place._join(dict(variables), *self._described)
+        self._joined = self.place._join(dict(variables), *self._described)
 
     def attach(self, model: Any) -> None:
         """As in one process; a replica that has no variables yet begins with the model's."""
         super().attach(model)
-        if self._seat is None and self._attached is not None:
+        if self._joined is None and self._attached is not None:
             self.begin(self._attached.variables())
 
     def next_step(self) -> Step | None:
@@ -272,8 +272,8 @@ class ClusterReplica(Replica):
 
     def leave(self, for_now: bool = False) -> None:
         """Leaves without a report; `for_now` if this process is going to be started again."""
-        if self._seat is not None:
-            self._seat.leave(for_now)
+        if self._joined is not None:
+            self._joined.leave(for_now)
 
     def __enter__(self) -> ClusterReplica:
         self._handlers = _signals()
@@ -290,7 +290,7 @@ class ClusterReplica(Replica):
             with statuses():
                 if isinstance(error, ClusterError):
                     raise error
-                if error is None and self._seat is not None:
+                if error is None and self._joined is not None:
                     self.finish()
         finally:
             self._handlers.__exit__(None, None, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ from ._report import Report, ReplicaReport
 from ._table import Keys, sparse
 from ._trainer import Trainer, scalar
 from .data import Data, by_number, count
-from .tracking import Told, Tracker, settings_of
+from .tracking import Tracker, Trackers, hyperparameters
 
 Update = _native.Update
 Work = _native.Work
@@ -37,23 +37,42 @@ class Every:
     hook: Hook
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What all of the `fit`s take alike; see `sync_replicas.fit`."""
+    """What all of the `fit`s take alike; see `sync_replicas.fit`, whose defaults are theirs."""
 
     data: Data
-    steps: int | None = None
-    hooks: Sequence[Hook | Every] = ()
-    out: str | Path | None = None
-    resume: str | Path | None = None
-    save_every: int = 100
-    keep: int = 3
-    evaluate: Callable[[Any], Any] | None = None
-    evaluate_every: int = 100
-    keep_best: str | None = None
+    optimizer: Optimizer
+    steps: int | None
+    aggregate: int | None
+    replicas: int | None
+    hooks: Sequence[Hook | Every]
+    out: str | Path | None
+    resume: str | Path | None
+    save_every: int
+    keep: int
+    evaluate: Callable[..., Any] | None
+    evaluate_every: int
+    keep_best: str | None
+    trackers: Sequence[Tracker]
+    settings: Mapping[str, Any]
     keys: Keys | None = None
-    trackers: Sequence[Tracker] = ()
-    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def trainer(self, variables: Mapping[str, Any]) -> Trainer:
+        """A training that begins with these variables."""
+        return Trainer(
+            variables,
+            self.optimizer,
+            aggregate=self.aggregate,
+            replicas=self.replicas,
+            **self.settings,
+        )
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What trackers are told of it."""
+        numbers = {"steps": self.steps, "aggregate": self.aggregate, "replicas": self.replicas}
+        return hyperparameters(self.optimizer, {**numbers, **self.settings})
 
     @property
     def checkpoints(self) -> Path | None:
@@ -101,27 +120,25 @@ def fit(
     and so is their gradient. `evaluate(variables, lookup)` looks up rows with
     `lookup(table, keys)`, and after training `report.lookup` does.
     """
-    trainer = Trainer(variables, optimizer, aggregate=aggregate, replicas=replicas, **settings)
-
-    told = settings_of(
-        optimizer, {"steps": steps, "aggregate": aggregate, "replicas": replicas, **settings}
-    )
     plan = Plan(
-        data,
-        steps,
-        hooks,
-        out,
-        resume,
-        save_every,
-        keep,
-        evaluate,
-        evaluate_every,
-        keep_best,
-        keys,
-        trackers,
-        told,
+        data=data,
+        optimizer=optimizer,
+        steps=steps,
+        aggregate=aggregate,
+        replicas=replicas,
+        hooks=hooks,
+        out=out,
+        resume=resume,
+        save_every=save_every,
+        keep=keep,
+        evaluate=evaluate,
+        evaluate_every=evaluate_every,
+        keep_best=keep_best,
+        trackers=trackers,
+        settings=settings,
+        keys=keys,
     )
-    return run(trainer, plan, lambda _: computing(model, keys))
+    return run(plan.trainer(variables), plan, lambda _: computing(model, keys))
 
 
 def computing(
@@ -158,7 +175,7 @@ def run(
     if resumed is not None and saved is not None:
         saved(resumed, trainer.global_step)
     history: list[dict[str, Any]] = []
-    trackers = Told(plan.trackers)
+    trackers = Trackers(plan.trackers)
     evaluations = Evaluations(trainer, plan, trackers)
     trackers.tell(lambda it: it.params(plan.params))
     trackers.tell(lambda it: it.restored(trainer.global_step))
@@ -196,15 +213,15 @@ def run(
         "nan_guard": True,
     }
     try:
-        told = trainer._fit(what)
+        numbers = trainer._fit(what)
         evaluations.last()
     except BaseException:
         trackers.tell(lambda it: it.finish(failed=True))
         raise
     trackers.tell(lambda it: it.finish())
-    replicas = [ReplicaReport(**it) for it in told.pop("replicas")]
+    replicas = [ReplicaReport(**it) for it in numbers.pop("replicas")]
     report = Report(
-        **told,
+        **numbers,
         replicas=replicas,
         variables=trainer.variables,
         history=history,
@@ -221,7 +238,7 @@ def run(
 class Evaluations:
     """Evaluates now and then, and keeps the checkpoint that was best."""
 
-    def __init__(self, trainer: Trainer, plan: Plan, trackers: Told) -> None:
+    def __init__(self, trainer: Trainer, plan: Plan, trackers: Trackers) -> None:
         self.trainer, self.plan, self.trackers = trainer, plan, trackers
         self.rows: list[dict[str, Any]] = []
         self.folder: str | None = None

@@ -216,7 +216,7 @@ class Place:
         variables: dict[str, Any],
         optimizer: Optimizer,
         settings: dict[str, Any],
-        part: dict[str, Any],
+        options: dict[str, Any],
     ) -> Replica: ...
     def _serve(
         self, folder: str | PathLike[str] | None, save_every: int, keep: int

@@ -124,18 +124,18 @@ class Replica:
     """
 
     def __init__(self, native: _native.Replica | None) -> None:
-        self._seat = native
+        self._joined = native
         self._attached: Attached | None = None
         self._data: tuple[Any, Any] | None = None
 
     @property
     def _native(self) -> _native.Replica:
-        if self._seat is None:
+        if self._joined is None:
             raise ArgumentError(
                 "the replica has no variables to begin with: attach(model), begin(variables), or "
                 "join(variables, ...)"
             )
-        return self._seat
+        return self._joined
 
     @property
     def number(self) -> int:

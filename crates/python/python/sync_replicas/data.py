@@ -16,7 +16,10 @@ class Batches:
 
     `batches[number]` is always the same rows: position `number * size`
     and the following of an endless row of epochs, each in an order of its own that `seed` decides.
-    So a batch may lie in two epochs, and all batches have the same size.
+    So a batch may lie in two epochs, all batches have the same size, and no row sits out an epoch:
+    a row's place is computed by itself, so an epoch need not begin with a batch. `BatchSampler` of
+    the Rust crates, which the program uses, has another rule: its batches lie in one epoch, since
+    it keeps the order of one, and what is left over sits out.
 
     `dataset` is a dict or tuple of arrays, one array, a PyTorch or Hugging Face `Dataset`, an Arrow
     table, or a list. `collate` makes a batch of a list of examples, where rows come one by one; for

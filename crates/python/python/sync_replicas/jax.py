@@ -16,9 +16,8 @@ from ._fit import Every, Hook, Plan
 from ._optimizers import Optimizer
 from ._report import Report
 from ._table import Keys, Table
-from ._trainer import Trainer
 from .data import Data
-from .tracking import Tracker, settings_of
+from .tracking import Tracker
 
 
 class Tree:
@@ -95,9 +94,6 @@ def fit(
     names, a dict by the tables' paths. `evaluate(params, lookup)` looks up others.
     """
     shape = Tree(params)
-    trainer = Trainer(
-        shape.flat(params), optimizer, aggregate=aggregate, replicas=replicas, **settings
-    )
     gradient = jax.jit(jax.value_and_grad(loss))
 
     def model(variables: dict[str, Any], batch: Any) -> tuple[Any, dict[str, Any]]:
@@ -111,24 +107,25 @@ def fit(
         assert evaluate is not None
         return evaluate(shape.tree(variables), *lookup)
 
-    told = settings_of(
-        optimizer, {"steps": steps, "aggregate": aggregate, "replicas": replicas, **settings}
-    )
     plan = Plan(
-        data,
-        steps,
-        hooks,
-        out,
-        resume,
-        save_every,
-        keep,
-        None if evaluate is None else evaluated,
-        evaluate_every,
-        keep_best,
-        keys,
-        trackers,
-        told,
+        data=data,
+        optimizer=optimizer,
+        steps=steps,
+        aggregate=aggregate,
+        replicas=replicas,
+        hooks=hooks,
+        out=out,
+        resume=resume,
+        save_every=save_every,
+        keep=keep,
+        evaluate=None if evaluate is None else evaluated,
+        evaluate_every=evaluate_every,
+        keep_best=keep_best,
+        trackers=trackers,
+        settings=settings,
+        keys=keys,
     )
+    trainer = plan.trainer(shape.flat(params))
     report = _fit.run(trainer, plan, lambda _: _fit.computing(model, keys))
     return JaxReport(**vars(report), params=shape.tree(report.variables))
 

@@ -162,7 +162,7 @@ class _Mlflow:
             self.client.log_batch(self.run, metrics=waiting[begin : begin + self.MOST])
 
 
-class Told:
+class Trackers:
     """The trackers of a `fit`; the first failure of each is a warning, and the others nothing."""
 
     def __init__(self, trackers: Sequence[Tracker]) -> None:
@@ -187,7 +187,7 @@ class Told:
             self.tell(lambda it: it.scalars(step, there))
 
 
-def settings_of(optimizer: Optimizer, settings: Mapping[str, Any]) -> dict[str, Any]:
+def hyperparameters(optimizer: Optimizer, settings: Mapping[str, Any]) -> dict[str, Any]:
     """What a `fit` was started with, the optimizer's numbers among it, as far as it was said."""
     numbers = {it.name: getattr(optimizer, it.name) for it in fields(optimizer)}  # type: ignore[arg-type]
     given = {name: value for name, value in settings.items() if value is not None}

@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use hooks::{BoxError, CheckpointSaver, Coordinator, Hook, HookError, RunContext, StepReport};
+use hooks::{BoxError, CheckpointSaver, Coordinator, Failure, Hook, RunContext, StepReport};
 
 use super::Checkpoints;
 use crate::checkpoint::{CheckpointError, FEWEST_KEPT, Retry};
@@ -36,8 +36,8 @@ impl<T: Scalar> Saving<T> {
     }
 
     /// Notes a save that failed, if another may succeed.
-    fn failed(&self, step: i64, error: HookError) -> Result<(), HookError> {
-        let HookError::Failed(source) = &error else { return Err(error) };
+    fn failed(&self, step: i64, error: Failure) -> Result<(), Failure> {
+        let Failure::Fatal(source) = &error else { return Err(error) };
         let Some(CheckpointError::Io { .. } | CheckpointError::Busy { .. }) = source.downcast_ref()
         else {
             return Err(error);
@@ -57,7 +57,7 @@ impl<T: Scalar> Hook<ChiefSession<T>> for Saving<T> {
         "saving a checkpoint"
     }
 
-    fn begin(&mut self) -> Result<(), HookError> {
+    fn begin(&mut self) -> Result<(), Failure> {
         Hook::<ChiefSession<T>>::begin(&mut self.saver)
     }
 
@@ -65,7 +65,7 @@ impl<T: Scalar> Hook<ChiefSession<T>> for Saving<T> {
         &mut self,
         session: &mut ChiefSession<T>,
         coordinator: &Coordinator,
-    ) -> Result<(), HookError> {
+    ) -> Result<(), Failure> {
         self.saver.after_create_session(session, coordinator)
     }
 
@@ -74,14 +74,14 @@ impl<T: Scalar> Hook<ChiefSession<T>> for Saving<T> {
         session: &mut ChiefSession<T>,
         context: &RunContext<'_>,
         report: &StepReport,
-    ) -> Result<(), HookError> {
+    ) -> Result<(), Failure> {
         match self.saver.after_run(session, context, report) {
             Err(error) => self.failed(report.global_step, error),
             saved => saved,
         }
     }
 
-    fn end(&mut self, session: &mut ChiefSession<T>) -> Result<(), HookError> {
+    fn end(&mut self, session: &mut ChiefSession<T>) -> Result<(), Failure> {
         let (begun, mut retry) = (Instant::now(), Retry::new(Duration::ZERO, LONGEST));
         loop {
             let Err(error) = self.saver.end(session) else { return Ok(()) };

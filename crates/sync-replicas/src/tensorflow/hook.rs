@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use hooks::{Coordinator, Hook, HookError, OnStop, StartError};
+use hooks::{Coordinator, Failure, Hook, OnStop, StartError};
 
 use super::runner::ChiefQueueRunner;
 use super::session::{Applied, NotApplied, ReplicaSession};
@@ -115,15 +115,15 @@ fn tell_the_end<T: Scalar>(shared: Arc<Shared<T>>, coordinator: &Coordinator) ->
 }
 
 impl<'a, T: Scalar> Hook<ReplicaSession<'a, T>> for SyncReplicasHook<T> {
-    fn begin(&mut self) -> Result<(), HookError> {
-        self.check().map_err(|error| HookError::Failed(error.into()))
+    fn begin(&mut self) -> Result<(), Failure> {
+        self.check().map_err(|error| Failure::Fatal(error.into()))
     }
 
     fn after_create_session(
         &mut self,
         session: &mut ReplicaSession<'a, T>,
         coordinator: &Coordinator,
-    ) -> Result<(), HookError> {
-        self.start(session, coordinator).map_err(|error| HookError::Failed(error.into()))
+    ) -> Result<(), Failure> {
+        self.start(session, coordinator).map_err(|error| Failure::Fatal(error.into()))
     }
 }

@@ -181,6 +181,6 @@ impl<T: Scalar> Session for ReplicaSession<'_, T> {
 fn of_compute(error: BoxError) -> RunError {
     match error.downcast::<RunError>() {
         Ok(said) => *said,
-        Err(other) => RunError::Fatal(other),
+        Err(other) => RunError::fatal(other),
     }
 }

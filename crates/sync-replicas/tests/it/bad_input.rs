@@ -2,7 +2,7 @@
 //!
 
 use accum_core::{ApplyError, SlicesError};
-use hooks::{HookError, SessionError};
+use hooks::{Failure, SessionError};
 use ndarray::{Array1, array};
 use optim::{Adam, Sgd};
 use sync_replicas::engine::{ConfigError, JoinError, StartError};
@@ -355,5 +355,5 @@ fn a_hook_that_fails() {
         error,
         FitError::Session(SessionError::Hook { .. }) | FitError::Update { .. }
     ));
-    assert!(HookError::failed("x").to_string().contains('x'));
+    assert!(Failure::fatal("x").to_string().contains('x'));
 }

@@ -353,7 +353,7 @@ impl hooks::Hook<sync_replicas::ChiefSession<f64>> for Lossy {
         &mut self,
         _: &mut sync_replicas::ChiefSession<f64>,
         _: &hooks::RunContext<'_>,
-    ) -> Result<(), hooks::HookError> {
+    ) -> Result<(), hooks::Failure> {
         self.calls[0] += 1;
         lost(self.before.contains(&self.calls[0]))
     }
@@ -363,14 +363,14 @@ impl hooks::Hook<sync_replicas::ChiefSession<f64>> for Lossy {
         _: &mut sync_replicas::ChiefSession<f64>,
         _: &hooks::RunContext<'_>,
         _: &hooks::StepReport,
-    ) -> Result<(), hooks::HookError> {
+    ) -> Result<(), hooks::Failure> {
         self.calls[1] += 1;
         lost(self.after.contains(&self.calls[1]))
     }
 }
 
-fn lost(lost: bool) -> Result<(), hooks::HookError> {
-    if lost { Err(hooks::HookError::recoverable("the line was cut")) } else { Ok(()) }
+fn lost(lost: bool) -> Result<(), hooks::Failure> {
+    if lost { Err(hooks::Failure::recoverable("the line was cut")) } else { Ok(()) }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use hooks::{
-    Coordinator, Hook, HookError, MonitoredSession, RunError, Session, SessionError, StartError,
+    Coordinator, Failure, Hook, MonitoredSession, RunError, Session, SessionError, StartError,
     StopAtStep,
 };
 use ndarray::array;
@@ -33,9 +33,9 @@ fn ones() -> Result<Gradients<f64>, BoxError> {
     Ok(Gradients::new().dense("w", array![1.0]).dense("bias", array![1.0]))
 }
 
-fn cause(error: HookError) -> HookStateError {
+fn cause(error: Failure) -> HookStateError {
     match error {
-        HookError::Failed(error) => *error.downcast().expect("the hook's own error"),
+        Failure::Fatal(error) => *error.downcast().expect("the hook's own error"),
         other => panic!("{other:?} is no failure"),
     }
 }

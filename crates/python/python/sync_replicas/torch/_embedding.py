@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ._errors import ArgumentError
-from ._native import IndexedSlices
-from ._table import Table
+from .._errors import ArgumentError
+from .._native import IndexedSlices
+from .._table import Table
 
 
 class Embedding(torch.nn.Module):

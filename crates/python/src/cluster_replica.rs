@@ -14,33 +14,33 @@ use sync_replicas::Computed;
 use crate::arrays::{Pushed, owned};
 use crate::errors;
 use crate::fit::Cause;
-use crate::kept::{self, Kept};
 use crate::number::Number;
 use crate::outcome::Outcome;
-use crate::replica::{Begun, Seat};
-use crate::report::member;
+use crate::replica::{Begun, ReplicaImpl};
+use crate::report::cluster_report;
 use crate::tables::Wanted;
+use crate::variable_cache::{self, VariableCache};
 use crate::wait::{SLICE, beside};
 
 /// How long a replica that will be started again may take to say so.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-pub(crate) struct Member<T: Number> {
+pub(crate) struct ClusterReplicaImpl<T: Number> {
     /// There until it has left.
     replica: Option<ClusterReplica<T>>,
     open: Option<ClusterStep<T>>,
     /// The number of steps that it has begun.
     serial: u64,
-    kept: Kept,
+    cache: VariableCache,
     stop: ProcessHandle,
     /// Why a hook failed.
     cause: Arc<Cause>,
 }
 
-impl<T: Number> Member<T> {
+impl<T: Number> ClusterReplicaImpl<T> {
     pub(crate) fn new(replica: ClusterReplica<T>, stop: ProcessHandle, cause: Arc<Cause>) -> Self {
-        let kept = Kept::default();
-        Self { replica: Some(replica), open: None, serial: 0, kept, stop, cause }
+        let cache = VariableCache::default();
+        Self { replica: Some(replica), open: None, serial: 0, cache, stop, cause }
     }
 
     fn open(&self, serial: u64) -> PyResult<&ClusterStep<T>> {
@@ -52,7 +52,7 @@ impl<T: Number> Member<T> {
     }
 }
 
-impl<T: Number> Seat for Member<T> {
+impl<T: Number> ReplicaImpl for ClusterReplicaImpl<T> {
     fn next(&mut self, py: Python<'_>) -> PyResult<Option<Begun>> {
         py.detach(|| self.open = None);
         loop {
@@ -74,11 +74,11 @@ impl<T: Number> Seat for Member<T> {
     fn variables<'py>(&self, py: Python<'py>, serial: u64) -> PyResult<Bound<'py, PyDict>> {
         let step = self.open(serial)?;
         // Another life of the cluster may have other variables at the same step.
-        self.kept.arrays(py, (serial, step.global_step().get()), step.variables())
+        self.cache.arrays(py, (serial, step.global_step().get()), step.variables())
     }
 
     fn copy_into(&self, py: Python<'_>, serial: u64, arrays: &Bound<'_, PyDict>) -> PyResult<()> {
-        kept::copy_into(py, self.open(serial)?.variables(), arrays)
+        variable_cache::copy_into(py, self.open(serial)?.variables(), arrays)
     }
 
     fn superseded(&self, serial: u64) -> PyResult<bool> {
@@ -161,7 +161,7 @@ impl<T: Number> Seat for Member<T> {
         self.open = None;
         let Some(replica) = self.replica.take() else { return Ok(None) };
         match beside(py, move || replica.finish(), || false)? {
-            Ok(report) => member(py, report).map(Some),
+            Ok(report) => cluster_report(py, report).map(Some),
             Err(error) => Err(self.failed(&error)),
         }
     }

@@ -10,18 +10,18 @@ use sync_replicas::{Computed, OwnedStep, Replica as Joined, TableReader};
 
 use crate::arrays::{Pushed, owned};
 use crate::errors;
-use crate::kept::{self, Kept};
 use crate::number::Number;
 use crate::outcome::Outcome;
-use crate::replica::{Begun, Seat};
+use crate::replica::{Begun, ReplicaImpl};
 use crate::tables::Wanted;
+use crate::variable_cache::{self, VariableCache};
 use crate::wait::wait;
 
-pub(crate) struct Local<T: Number> {
+pub(crate) struct LocalReplicaImpl<T: Number> {
     state: State<T>,
     /// The number of steps that it has begun.
     serial: u64,
-    kept: Arc<Kept>,
+    cache: Arc<VariableCache>,
     reader: TableReader<T>,
 }
 
@@ -31,9 +31,13 @@ enum State<T: Number> {
     Gone,
 }
 
-impl<T: Number> Local<T> {
-    pub(crate) fn new(joined: Joined<T>, kept: Arc<Kept>, reader: TableReader<T>) -> Self {
-        Self { state: State::Rest(joined), serial: 0, kept, reader }
+impl<T: Number> LocalReplicaImpl<T> {
+    pub(crate) fn new(
+        joined: Joined<T>,
+        cache: Arc<VariableCache>,
+        reader: TableReader<T>,
+    ) -> Self {
+        Self { state: State::Rest(joined), serial: 0, cache, reader }
     }
 
     /// The replica, out of its open step if it has one: that is given up.
@@ -79,7 +83,7 @@ impl<T: Number> Local<T> {
     }
 }
 
-impl<T: Number> Seat for Local<T> {
+impl<T: Number> ReplicaImpl for LocalReplicaImpl<T> {
     fn next(&mut self, py: Python<'_>) -> PyResult<Option<Begun>> {
         loop {
             let Some(replica) = py.detach(|| self.rest()) else { return Ok(None) };
@@ -94,12 +98,11 @@ impl<T: Number> Seat for Local<T> {
     }
 
     fn variables<'py>(&self, py: Python<'py>, serial: u64) -> PyResult<Bound<'py, PyDict>> {
-        let snapshot = self.open(serial)?.snapshot();
-        self.kept.arrays(py, kept::key(snapshot), &snapshot.variables)
+        self.cache.of_snapshot(py, self.open(serial)?.snapshot())
     }
 
     fn copy_into(&self, py: Python<'_>, serial: u64, arrays: &Bound<'_, PyDict>) -> PyResult<()> {
-        kept::copy_into(py, &self.open(serial)?.snapshot().variables, arrays)
+        variable_cache::copy_into(py, &self.open(serial)?.snapshot().variables, arrays)
     }
 
     fn superseded(&self, serial: u64) -> PyResult<bool> {
@@ -112,8 +115,7 @@ impl<T: Number> Seat for Local<T> {
         serial: u64,
         wanted: Wanted,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let tables = self.open(serial)?.tables();
-        wanted.look_up(py, |table, keys| tables.lookup(table, keys))
+        wanted.look_up(py, &self.open(serial)?.tables())
     }
 
     /// There is nothing to fetch; only the names are checked.

@@ -23,12 +23,12 @@ pub(crate) fn forked() {
 }
 
 /// An object that is useful only in the process that made it.
-pub(crate) struct Born<T> {
+pub(crate) struct ForkGuard<T> {
     life: u64,
     value: Option<T>,
 }
 
-impl<T> Born<T> {
+impl<T> ForkGuard<T> {
     pub(crate) fn new(value: T) -> Self {
         Self { life: LIFE.load(Relaxed), value: Some(value) }
     }
@@ -53,7 +53,7 @@ impl<T> Born<T> {
     }
 }
 
-impl<T> Drop for Born<T> {
+impl<T> Drop for ForkGuard<T> {
     fn drop(&mut self) {
         if self.life != LIFE.load(Relaxed) {
             // Its threads are not here to be told or waited for.

@@ -19,9 +19,9 @@ const ALIGNMENT: usize = 64;
 
 /// The newest variables as arrays, and memory for later ones.
 #[derive(Default)]
-pub(crate) struct Kept(Mutex<State>);
+pub(crate) struct VariableCache(Mutex<State>);
 
-/// The key of a [`Kept`]'s variables: a life of their training, and their step.
+/// The key of a [`VariableCache`]'s variables: a life of their training, and their step.
 pub(crate) type Key = (u64, i64);
 
 #[derive(Default)]
@@ -31,8 +31,18 @@ struct State {
     memory: Vec<Vec<Py<PyAny>>>,
 }
 
-impl Kept {
-    /// The variables, by name, in a dict of the caller's.
+impl VariableCache {
+    /// The variables of a snapshot, by name, in a dict of the caller's.
+    pub(crate) fn of_snapshot<'py, T: Number>(
+        &self,
+        py: Python<'py>,
+        snapshot: &Snapshot<T>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let key = (snapshot.generation.get(), snapshot.global_step.get());
+        self.arrays(py, key, &snapshot.variables)
+    }
+
+    /// The same where a key says which they are.
     pub(crate) fn arrays<'py, T: Number>(
         &self,
         py: Python<'py>,
@@ -97,11 +107,6 @@ fn empty<'py, T: Number>(
     let array = owner.get_item(slice)?.call_method1("view", (T::NAME,))?;
     let array = array.call_method1("reshape", (shape.to_vec(),))?;
     Ok(array.cast_into::<PyArrayDyn<T>>()?)
-}
-
-/// Of the variables of a snapshot.
-pub(crate) fn key<T: Number>(snapshot: &Snapshot<T>) -> Key {
-    (snapshot.generation.get(), snapshot.global_step.get())
 }
 
 /// Copies variables into arrays of the caller's own, by name.
