@@ -50,10 +50,11 @@ impl<M, B, T: Float> fmt::Debug for BurnModel<M, B, T> {
 
 impl<M: Module, B> BurnModel<M, B, f32> {
     /// A model of the module that `build` makes on `device`. `loss` gives the mean loss of a batch;
-    /// where [`Work::is_superseded`] holds it may return anything, which is dropped (P-13).
+    /// where [`Work::is_superseded`] holds it may return anything, which is dropped.
     ///
     /// `build` is called once for each module that computes at the same time, and must make the
     /// same parameters every time. Where it loads a file, its values are the first ones.
+    // P-13
     pub fn new(
         device: &Device,
         build: impl Fn(&Device) -> M + Send + Sync + 'static,

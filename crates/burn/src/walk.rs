@@ -35,7 +35,8 @@ pub(crate) fn values<T: Float>(
     Ok(arrays)
 }
 
-/// What a backward pass left for each parameter, dense or missing, in the order of names.
+/// What a backward pass left for each parameter, dense or missing, in the order of names.
+//
 pub(crate) fn gradients<T: Float>(
     module: &impl Module,
     store: &Store,

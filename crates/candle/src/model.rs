@@ -99,7 +99,8 @@ impl<M: 'static, B, T: Float> CandleModel<M, B, T> {
 
     /// What modules compute in; what is trained when not given. With half precision the values are
     /// rounded to it for each step, the gradients widened, and sums, updates and checkpoints stay
-    /// what is trained.
+    /// what is trained.
+    //
     #[must_use]
     pub fn dtype(mut self, dtype: DType) -> Self {
         self.settings.dtype = Some(dtype);
@@ -125,9 +126,10 @@ impl<M: 'static, B, T: Float> CandleModel<M, B, T> {
         self
     }
 
-    /// The keys of a batch, whose rows of tables the loss then finds by [`Pass::rows`] (P-17). The
-    /// tables are added to the variables: `model.variables()?.with_table(table)?`. It is called
-    /// more than once for a batch, and gives the same keys each time.
+    /// The keys of a batch, whose rows of tables the loss then finds by [`Pass::rows`]. The tables
+    /// are added to the variables: `model.variables()?.with_table(table)?`. It is called more than
+    /// once for a batch, and gives the same keys each time.
+    // P-17
     #[must_use]
     pub fn keys(mut self, keys: impl Fn(&B) -> Keys + Send + Sync + 'static) -> Self {
         self.settings.keys = Some(Box::new(keys));

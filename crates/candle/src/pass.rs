@@ -72,18 +72,19 @@ impl Pass {
         self.number
     }
 
-    /// Whether the step was finished without this work, so that its gradient would be dropped
-    /// (P-13).
+    /// Whether the step was finished without this work, so that its gradient would be dropped.
+    // P-13
     #[must_use]
     pub fn is_superseded(&self) -> bool {
         self.superseded.is_cancelled()
     }
 
     /// Ends the loss early when its gradient would be dropped: `pass.check()?` between two layers
-    /// gives the work up, and the replica goes on with the step that is open (P-13).
+    /// gives the work up, and the replica goes on with the step that is open.
     ///
     /// # Errors
     /// When the work is superseded. It is no failure, and the model does not report it as one.
+    // P-13
     pub fn check(&self) -> Result<()> {
         self.go_on(!self.is_superseded())
     }
@@ -110,10 +111,11 @@ impl Pass {
     }
 
     /// The rows of a table that [`CandleModel::keys`](crate::CandleModel::keys) has named, keys x
-    /// width, in the order of the keys (P-17).
+    /// width, in the order of the keys.
     ///
     /// # Errors
     /// When no rows of it were looked up; the message names the tables whose rows were.
+    // P-17
     pub fn rows(&self, table: &str) -> Result<&Tensor> {
         match self.rows.iter().find(|it| it.table == table) {
             Some(found) => Ok(found.rows.as_tensor()),

@@ -20,7 +20,7 @@ use crate::{BoxError, Failure, RunError, SharedError};
 
 type CleanStop = dyn Fn(&(dyn Error + 'static)) -> bool + Send + Sync;
 
-/// A handle on a shared stop; clones are the same coordinator (R-31).
+/// A handle on a shared stop; clones are the same coordinator.
 ///
 /// # Examples
 /// ```
@@ -36,6 +36,7 @@ type CleanStop = dyn Fn(&(dyn Error + 'static)) -> bool + Send + Sync;
 /// coordinator.join(Duration::from_secs(10))?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+// R-31
 #[derive(Clone)]
 pub struct Coordinator {
     shared: Arc<Shared>,
@@ -266,7 +267,8 @@ impl fmt::Debug for OnStop {
     }
 }
 
-/// Why a join failed (R-31).
+/// Why a join failed.
+// R-31
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::Coordinator;
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard, lock, wait_while};
 
-/// Which variables are not yet initialised; clones are the same event (R-32).
+/// Which variables are not yet initialised; clones are the same event.
 ///
 /// # Examples
 /// ```
@@ -18,6 +18,7 @@ use crate::sync::{Arc, Condvar, Mutex, MutexGuard, lock, wait_while};
 /// readiness.publish_all();
 /// assert!(readiness.is_ready());
 /// ```
+// R-32
 #[derive(Clone, Debug)]
 pub struct Readiness {
     event: Arc<Event<Vec<String>>>,
@@ -55,7 +56,8 @@ impl Readiness {
     }
 }
 
-/// The highest global step published so far; clones are the same event (R-34).
+/// The highest global step published so far; clones are the same event.
+// R-34
 #[derive(Clone, Debug)]
 pub struct StepWatch {
     event: Arc<Event<i64>>,

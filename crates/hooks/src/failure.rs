@@ -2,7 +2,8 @@
 
 use crate::{BoxError, SharedError};
 
-/// A failure, by what the driver does next.
+/// A failure, by what the driver does next.
+//
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {

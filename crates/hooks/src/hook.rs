@@ -10,7 +10,7 @@ pub use self::call::HookCall;
 pub use self::context::RunContext;
 use crate::{Coordinator, Failure, Session, StepReport};
 
-/// Code that runs at fixed points of a session's life (R-30).
+/// Code that runs at fixed points of a session's life.
 ///
 /// The order of calls is `begin`, then for every session created `after_create_session`, then
 /// around every step `before_run` and `after_run`, then on a clean end `end`. Several hooks are
@@ -36,6 +36,7 @@ use crate::{Coordinator, Failure, Session, StepReport};
 ///     }
 /// }
 /// ```
+// R-30
 pub trait Hook<S: Session + ?Sized>: Send {
     /// The hook's name in errors, in a word or two; by default its type's own name, without path
     /// and parameters.

@@ -19,7 +19,7 @@ use crate::{Session, SharedError, StepReport};
 
 type Create<'h, S> = dyn FnMut(&Coordinator) -> Result<S, RunError> + Send + 'h;
 
-/// A session with hooks, a coordinator, and recovery (R-30).
+/// A session with hooks, a coordinator, and recovery.
 ///
 /// Driven by `&mut self`, from whichever thread holds it: it is `Send` when `S` is. `S` and the
 /// hooks may borrow for `'h`.
@@ -52,6 +52,7 @@ type Create<'h, S> = dyn FnMut(&Coordinator) -> Result<S, RunError> + Send + 'h;
 /// assert_eq!(session.session().map(|countdown| countdown.0), Some(3));
 /// # Ok::<(), hooks::SessionError>(())
 /// ```
+// R-30
 pub struct MonitoredSession<'h, S: Session> {
     create: Box<Create<'h, S>>,
     hooks: Vec<Box<dyn Hook<S> + 'h>>,

@@ -7,9 +7,10 @@ use std::borrow::Cow;
 
 use crate::{BoxError, Failure, StartError};
 
-/// Something that runs steps and has a global step.
+/// Something that runs steps and has a global step.
 ///
 /// Sessions may borrow: nothing asks for `'static`, and `&mut T` is a session when `T` is one.
+//
 pub trait Session {
     /// Executes one step.
     ///
@@ -86,7 +87,8 @@ impl StepReport {
     }
 }
 
-/// Why a step, or the creation of a session, did not succeed.
+/// Why a step, or the creation of a session, did not succeed.
+//
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {

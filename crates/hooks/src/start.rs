@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use crate::{BoxError, Coordinator, Readiness};
 
-/// Where a chief looks for the state of an earlier run (R-32).
+/// Where a chief looks for the state of an earlier run.
+// R-32
 pub trait Checkpoint<S: ?Sized>: Send {
     /// Restores the newest state into `session`; its global step, or `None` if there is none.
     ///
@@ -37,7 +38,7 @@ struct LocalInit<'a, S> {
 }
 
 /// Starts sessions: [`prepare_session`](Self::prepare_session) on the chief,
-/// [`wait_for_session`](Self::wait_for_session) on the others (R-32).
+/// [`wait_for_session`](Self::wait_for_session) on the others.
 ///
 /// # Examples
 /// ```
@@ -50,6 +51,7 @@ struct LocalInit<'a, S> {
 /// assert_eq!((session, restored), (vec![0.5], None));
 /// # Ok::<(), hooks::StartError>(())
 /// ```
+// R-32
 pub struct SessionManager<'a, S> {
     make: Box<Make<'a, S>>,
     checkpoint: Option<Box<dyn Checkpoint<S> + 'a>>,
@@ -181,7 +183,8 @@ impl<'a, S> SessionManager<'a, S> {
     }
 }
 
-/// Why a session did not come to life (R-32).
+/// Why a session did not come to life.
+// R-32
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {

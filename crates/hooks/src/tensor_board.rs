@@ -18,8 +18,7 @@ use self::records::RecordFile;
 use self::wire::Message;
 use crate::{At, BoxError, Param, Tracker};
 
-/// A folder that `tensorboard --logdir` shows: scalars, histograms, texts and hyper-parameters
-/// (R-34, P-29).
+/// A folder that `tensorboard --logdir` shows: scalars, histograms, texts and hyper-parameters.
 ///
 /// Each run has its own folder; a run that goes on gives the same one, and
 /// [`restored`](Tracker::restored) takes back the steps that it repeats.
@@ -39,6 +38,7 @@ use crate::{At, BoxError, Param, Tracker};
 /// board.finish()?;
 /// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 /// ```
+// R-34, P-29
 #[derive(Debug)]
 pub struct TensorBoard {
     path: PathBuf,

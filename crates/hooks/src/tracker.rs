@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use crate::BoxError;
 
-/// A receiver of a run's reports (R-34, P-29).
+/// A receiver of a run's reports.
 ///
 /// Only [`scalars`](Self::scalars) is required; a tracker ignores what it has no place for. It may
 /// keep its input for about a second: [`flush`](Self::flush) hands over everything.
@@ -29,6 +29,7 @@ use crate::BoxError;
 /// Printer.scalars(At::now(7), &[("loss", 0.25)])?;
 /// # Ok::<(), BoxError>(())
 /// ```
+// R-34, P-29
 pub trait Tracker: Send {
     /// The settings that the run was started with: learning rate, batch size, seed.
     ///

@@ -307,7 +307,8 @@ impl<'p> Run<'p> {
         }
     }
 
-    /// A replica is told that its work is superseded (P-13). A halted replica does not hear it.
+    /// A replica is told that its work is superseded. A halted replica does not hear it.
+    // P-13
     fn superseded(&mut self, replica: usize) {
         let now = self.events.now();
         let worker = &mut self.workers[replica];

@@ -34,7 +34,8 @@ pub struct ServerFiles {
     /// Where checkpoints are, and how often number 0 writes one; `None` for none. The others
     /// write the rows of their tables there, so they need it where there are tables.
     pub checkpoints: Option<Checkpoints>,
-    /// The run that they belong to, until the server goes on from one (P-24).
+    /// The run that they belong to, until the server goes on from one.
+    // P-24
     pub run: RunId,
     /// Where number 0 records what happens, if anywhere.
     pub record: Option<Record>,

@@ -104,10 +104,11 @@ impl Cluster {
     }
 
     /// The most bytes of one replica's contribution to one server: larger ones are refused before
-    /// they are taken in (P-27).
+    /// they are taken in.
     ///
     /// When not given, four times the bytes of the server's variables, or 64 MiB if that is more; 1
     /// GiB where there are tables, whose size says nothing of a batch.
+    // P-27
     #[must_use]
     pub fn largest_contribution(mut self, bytes: usize) -> Self {
         self.largest_contribution = Some(bytes);
@@ -115,8 +116,9 @@ impl Cluster {
     }
 
     /// The bytes that a program may have a parameter server without its own program need, as far as
-    /// that is known beforehand: a program that needs more is refused (P-27). When not given, the
+    /// that is known beforehand: a program that needs more is refused. When not given, the
     /// machine's memory, or 16 GB if that is unknown.
+    // P-27
     #[must_use]
     pub fn max_memory(mut self, bytes: u64) -> Self {
         self.max_memory = Some(bytes);
@@ -145,7 +147,8 @@ impl Cluster {
     }
 
     /// One more item that all processes must agree on, such as a seed or the size of a batch: a
-    /// process that differs is refused, and told both values (P-26).
+    /// process that differs is refused, and told both values.
+    // P-26
     #[must_use]
     pub fn agree(mut self, name: &str, value: impl std::fmt::Display) -> Self {
         self.agreed.push((name.to_owned(), value.to_string()));

@@ -32,9 +32,10 @@ impl ProcessHandle {
         Self::default()
     }
 
-    /// Ends this process's part, and not the training (P-5): it is expected to be started again. A
-    /// worker leaves, and the others go on. A parameter server leaves once the cluster has written
-    /// a checkpoint, and the others wait for it as for one that was lost.
+    /// Ends this process's part, and not the training: it is expected to be started again. A worker
+    /// leaves, and the others go on. A parameter server leaves once the cluster has written a
+    /// checkpoint, and the others wait for it as for one that was lost.
+    // P-5
     pub fn leave(&self) {
         self.0.send_modify(|wished| wished.leave = true);
     }

@@ -66,7 +66,8 @@ impl<T: Scalar> ClusterReport<T> {
     }
 }
 
-/// What one replica did (P-7).
+/// What one replica did.
+// P-7
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
@@ -78,7 +79,8 @@ pub struct Counts {
     pub duplicates: u64,
     /// Batches given up because they were superseded.
     pub superseded: u64,
-    /// Batches left out because their gradients are infinite or NaN (P-25).
+    /// Batches left out because their gradients are infinite or NaN.
+    // P-25
     pub non_finite: u64,
     /// Pushes whose fate is unknown, since the replica had to join anew meanwhile.
     pub lost: u64,

@@ -112,7 +112,8 @@ impl<'c, T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'c
     }
 }
 
-/// Whether the tables can be trained, and a row fits into a message (P-17).
+/// Whether the tables can be trained, and a row fits into a message.
+// P-17
 fn check_tables<T: Scalar, O: Optimizer<T> + 'static>(
     variables: &Variables<T>,
     parts: &Parts<O>,

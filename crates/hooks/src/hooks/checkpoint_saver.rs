@@ -26,7 +26,7 @@ where
     }
 }
 
-/// Saves checkpoints (R-34).
+/// Saves checkpoints.
 ///
 /// Steps are counted from where the session started. At a clean end the state is saved unless it
 /// was just saved; a failed run leaves what there was.
@@ -58,6 +58,7 @@ where
 /// assert_eq!(saved, [2, 4, 5]);
 /// # Ok::<(), hooks::SessionError>(())
 /// ```
+// R-34
 pub struct CheckpointSaver<'a, S: ?Sized> {
     every: Option<Every>,
     saver: Box<dyn Saver<S> + 'a>,

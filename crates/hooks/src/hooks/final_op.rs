@@ -9,7 +9,7 @@ use crate::{BoxError, Failure, Hook, Session};
 
 type Op<'a, S, T> = dyn FnOnce(&mut S) -> Result<T, BoxError> + Send + 'a;
 
-/// Runs an operation at the clean end and keeps its value (R-34).
+/// Runs an operation at the clean end and keeps its value.
 ///
 /// # Examples
 /// ```
@@ -25,6 +25,7 @@ type Op<'a, S, T> = dyn FnOnce(&mut S) -> Result<T, BoxError> + Send + 'a;
 /// assert_eq!(value.take(), Some(3));
 /// # Ok::<(), hooks::SessionError>(())
 /// ```
+// R-34
 pub struct FinalOp<'a, S: ?Sized, T> {
     op: Option<Box<Op<'a, S, T>>>,
     value: FinalValue<T>,

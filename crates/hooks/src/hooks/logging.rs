@@ -7,7 +7,8 @@ use std::fmt;
 use super::every::Every;
 use crate::{Coordinator, Failure, Hook, RunContext, Session, StepReport};
 
-/// Logs reports: the first after each start, then one every n steps.
+/// Logs reports: the first after each start, then one every n steps.
+//
 pub struct Logging<'a> {
     every: Every,
     at_end: bool,

@@ -5,10 +5,11 @@
 
 use crate::{Failure, Hook, RunContext, Session, StepReport};
 
-/// Stops at a loss that is NaN or infinite, as an error unless asked otherwise.
+/// Stops at a loss that is NaN or infinite, as an error unless asked otherwise.
 ///
 /// A step without a loss passes. The step that reported it is made: code that saves should check
 /// the loss first.
+//
 #[derive(Clone, Debug)]
 pub struct NanGuard {
     fail: bool,

@@ -20,10 +20,11 @@ pub struct Rate {
     pub steps_per_second: f64,
 }
 
-/// Measures the rate of global steps, every n steps.
+/// Measures the rate of global steps, every n steps.
 ///
 /// rate = (step - last step) / (time - last time), from the session's start on. A stretch in which
 /// the clock did not move gives no rate.
+//
 pub struct StepCounter<'a> {
     every: Every,
     since: Duration,

@@ -5,13 +5,14 @@
 
 use crate::{Coordinator, Failure, Hook, RunContext, Session, StepReport};
 
-/// Requests a stop once the global step is reached (R-34).
+/// Requests a stop once the global step is reached.
 ///
 /// # Examples
 /// ```
 /// let until = hooks::StopAtStep::last_step(500);
 /// let more = hooks::StopAtStep::num_steps(100);
 /// ```
+// R-34
 #[derive(Clone, Debug)]
 pub struct StopAtStep {
     limit: Limit,

@@ -8,7 +8,7 @@ use std::fmt;
 use super::every::Every;
 use crate::{At, BoxError, Coordinator, Failure, Hook, RunContext, Session, StepReport, Tracker};
 
-/// Tracks reports: the first after each start, then one every n steps (R-34, P-29).
+/// Tracks reports: the first after each start, then one every n steps.
 ///
 /// The loss is the scalar `loss`, and the others have their own names.
 ///
@@ -19,6 +19,7 @@ use crate::{At, BoxError, Coordinator, Failure, Hook, RunContext, Session, StepR
 /// # drop(saver);
 /// # Ok::<(), std::io::Error>(())
 /// ```
+// R-34, P-29
 pub struct SummarySaver<'a> {
     every: Every,
     tracker: Box<dyn Tracker + 'a>,

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::{Failure, Hook, RunContext, Session, StepWatch};
 
-/// Keeps the first step waiting until a global step was published.
+/// Keeps the first step waiting until a global step was published.
+//
 #[derive(Clone, Debug)]
 pub struct WaitForGlobalStep {
     step: i64,

@@ -5,7 +5,8 @@
 
 use crate::{Failure, HookCall, JoinError, RunError, SharedError};
 
-/// Why a monitored session could not start, run, or close.
+/// Why a monitored session could not start, run, or close.
+//
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {

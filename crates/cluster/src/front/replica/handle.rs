@@ -109,8 +109,8 @@ impl<T: Scalar + bytemuck::Pod> ClusterReplica<T> {
         self.id
     }
 
-    /// Waits for a token and gives the step to compute; `None` when training has ended, or
-    /// this process was asked to leave ([`ProcessHandle::leave`]).
+    /// Waits for a token and gives the step to compute; `None` when training has ended, or this
+    /// process was asked to leave ([`ProcessHandle::leave`]).
     ///
     /// An earlier step that was neither pushed nor dropped is given back. A push begun without a
     /// wait is heard of first.
@@ -122,6 +122,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterReplica<T> {
     ///
     /// # Panics
     /// In a task of a runtime, which must not block.
+    //
     pub fn next_step(&mut self) -> Result<Option<ClusterStep<T>>, ClusterError> {
         loop {
             if let Poll::Ready(step) = self.wait_until(None)? {

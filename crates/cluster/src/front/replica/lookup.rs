@@ -8,8 +8,8 @@ use super::{ClusterReplica, ClusterStep, Worker, leave_requested};
 use crate::client;
 
 impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
-    /// The rows of these keys of a table, keys x width, as they are at the step of the variables
-    /// (P-17). Keys may come in any order and repeat; looking up changes nothing.
+    /// The rows of these keys of a table, keys x width, as they are at the step of the variables.
+    /// Keys may come in any order and repeat; looking up changes nothing.
     ///
     /// # Errors
     /// [`ClusterError::Lookup`]: with [`LookupError::Superseded`] when the step was already over:
@@ -17,6 +17,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
     ///
     /// # Panics
     /// In a task of a runtime, which must not block.
+    // P-17
     pub fn lookup(&self, table: &str, keys: &[i64]) -> Result<Array2<T>, ClusterError> {
         let rows = self.lookup_all(&Keys::new().of(table.to_owned(), keys.to_vec()))?;
         Ok(rows.get(table).map_err(LookupError::from)?.to_owned())
@@ -45,11 +46,11 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
 
 impl<T: Scalar + bytemuck::Pod> ClusterReplica<T> {
     /// Asks for the rows of the keys that the next batch will name, before its token is there; once
-    /// it is, [`ClusterStep::lookup_all`] asks only for what has changed since (P-17). Does not
-    /// wait.
+    /// it is, [`ClusterStep::lookup_all`] asks only for what has changed since. Does not wait.
     ///
     /// # Errors
     /// [`ClusterError::Lookup`]: there is no such table.
+    // P-17
     pub fn prefetch(&mut self, keys: &Keys) -> Result<(), ClusterError> {
         let mut worker = self.place.lock();
         let Some(worker) = &mut *worker else { return Ok(()) };

@@ -42,7 +42,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterPush<T> {
         Self { place: Arc::clone(place), serial }
     }
 
-    /// Waits for the fate of the gradients. Staleness is no error (P-7).
+    /// Waits for the fate of the gradients. Staleness is no error.
     ///
     /// `None` if the outcome will never be known: training has ended, this process was asked to
     /// leave, or the servers began anew meanwhile. The next [`next_step`] goes on, or says that it
@@ -57,6 +57,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterPush<T> {
     ///
     /// # Panics
     /// In a task of a runtime, which must not block.
+    // P-7
     pub fn wait(self) -> Result<Option<Outcome>, ClusterError> {
         loop {
             if let Poll::Ready(outcome) = self.wait_until(None)? {

@@ -74,7 +74,8 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
         self.global_step
     }
 
-    /// The step that the gradients will claim: the token's.
+    /// The step that the gradients will claim: the token's.
+    //
     #[must_use]
     pub fn local_step(&self) -> LocalStep {
         self.local_step
@@ -87,7 +88,8 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
     }
 
     /// Whether its gradients would be dropped, training has ended, or this process was asked to
-    /// leave (P-13).
+    /// leave.
+    // P-13
     #[must_use]
     pub fn is_superseded(&self) -> bool {
         self.superseded.is_cancelled()
@@ -115,7 +117,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
         self.work().buffer(variable)
     }
 
-    /// Pushes the gradients of all variables as one unit (P-11), and waits for their fate:
+    /// Pushes the gradients of all variables as one unit, and waits for their fate:
     /// [`begin_push`](Self::begin_push) and [`ClusterPush::wait`].
     ///
     /// They are a [`Computed`], or [`Gradients`] alone: then hooks and reports lack the loss and
@@ -126,15 +128,17 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
     ///
     /// # Panics
     /// In a task of a runtime, which must not block.
+    // P-11
     pub fn push(self, pushed: impl Into<Pushed<T>>) -> Result<Option<Outcome>, ClusterError> {
         self.begin_push(pushed)?.wait()
     }
 
-    /// Sends the gradients of all variables on their way, as one unit (P-11), without waiting.
+    /// Sends the gradients of all variables on their way, as one unit, without waiting.
     ///
     /// # Errors
     /// [`ClusterError::Push`] when they do not fit: nothing was changed, the token was given back,
     /// and the replica may go on. [`ClusterError::StepOver`] when the token was given back before.
+    // P-11
     pub fn begin_push(
         mut self,
         pushed: impl Into<Pushed<T>>,
