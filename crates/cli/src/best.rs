@@ -12,11 +12,11 @@ use sync_replicas::driver::describe;
 
 use crate::args::Measure;
 use crate::error::Error;
-use crate::measures::BEST;
+use crate::measures::value;
+use crate::metrics::Evaluation;
 use crate::output::say;
 use crate::run_folder;
-
-const FILE: &str = "best.json";
+use crate::run_folder::files::{BEST, BEST_SO_FAR};
 
 /// The contents of the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ pub(crate) struct Kept {
 impl Kept {
     /// The best so far; `None` if there is none, or none that is readable, which is reported.
     pub(crate) fn read(root: &Path) -> Option<Self> {
-        let path = root.join(FILE);
+        let path = root.join(BEST_SO_FAR);
         let text = fs::read_to_string(&path).ok()?;
         let kept = serde_json::from_str(&text);
         kept.inspect_err(|error| {
@@ -62,16 +62,23 @@ impl Best {
         Self { root: root.to_owned(), measure, kept }
     }
 
-    pub(crate) fn measure(&self) -> Measure {
-        self.measure
-    }
-
-    /// Takes a test of an update, and keeps its checkpoint with `save` if it is better than all
-    /// before; whether it was.
+    /// Takes a test, with the loss of its update, and keeps its checkpoint with `save` if it is
+    /// better than all before.
     ///
     /// # Errors
     /// When it is not kept: training goes on, and the message is a warning.
-    pub(crate) fn tested(
+    pub(crate) fn take(
+        &mut self,
+        test: &Evaluation,
+        loss: Option<f64>,
+        save: impl FnOnce(&Path) -> Result<PathBuf, CheckpointError>,
+    ) -> Result<(), Error> {
+        let value = value(self.measure.metric, test, loss);
+        value.map_or(Ok(()), |value| self.tested(test.step, value, save).map(drop))
+    }
+
+    /// The same of a value of an update; whether it was better.
+    fn tested(
         &mut self,
         step: i64,
         value: f64,
@@ -88,7 +95,7 @@ impl Best {
         let kept = Kept { metric: self.measure.to_string(), value, step };
         let text = serde_json::to_string(&kept).unwrap_or_default();
         self.kept = Some(kept);
-        run_folder::write(&self.root, FILE, &format!("{text}\n")).map_err(|error| {
+        run_folder::write(&self.root, BEST_SO_FAR, &format!("{text}\n")).map_err(|error| {
             warning("the best so far is kept, but a run that goes on will not know", &error)
         })?;
         Ok(true)

@@ -19,9 +19,6 @@ use crate::error::Error;
 use crate::metrics::{Evaluation, Run, Update};
 use crate::summary::Summary;
 
-/// Its folder in a run's; below it that of the chief of a cluster, which tests what others update.
-pub(crate) const BOARD: &str = "tensorboard";
-
 /// After this many losses only every other one is shown.
 const MANY: u32 = 20_000;
 

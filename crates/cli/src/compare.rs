@@ -17,8 +17,8 @@ use sync_replicas::driver::printable;
 use self::run::{ComparedRun, keep_differing};
 use crate::args::CompareArgs;
 use crate::error::{Error, UsageError};
-use crate::history::METRICS;
 use crate::output;
+use crate::run_folder::files::METRICS;
 
 /// The most columns of a table, unless a single one is wider.
 const WIDTH: usize = 80;
@@ -75,7 +75,7 @@ fn refuse_page(path: &Path) -> Result<(), Error> {
     } else {
         return Ok(());
     };
-    Err(UsageError::number("--out", expected, path.display()).into())
+    Err(UsageError::option("--out", expected, path.display()).into())
 }
 
 /// Links are followed first.
@@ -99,7 +99,7 @@ fn places(runs: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
         if let Some(first) = places[..number].iter().position(|it| it == place) {
             let (one, other) = (runs[first].display(), runs[number].display());
             let got = format!("{one} and {other}, which are the same run");
-            return Err(UsageError::number("RUN", "each run once", got).into());
+            return Err(UsageError::option("RUN", "each run once", got).into());
         }
     }
     Ok(places)

@@ -5,7 +5,7 @@
 use sync_replicas::checkpoint::RunId;
 use sync_replicas::record::Record;
 
-use crate::args::TrainArgs;
+use crate::args::ExportArgs;
 use crate::error::Error;
 use crate::otlp::{self, Otlp};
 use crate::trace::{self, Place, Trace};
@@ -22,9 +22,9 @@ impl Exports {
     ///
     /// # Errors
     /// An option is invalid, or its file cannot be written.
-    pub(crate) fn check(args: &TrainArgs) -> Result<(), Error> {
+    pub(crate) fn check(args: &ExportArgs) -> Result<(), Error> {
         trace::check(args.trace.as_deref())?;
-        otlp::check(args.otlp.as_deref())
+        otlp::check(args.otlp.as_ref())
     }
 
     /// Begins those requested.
@@ -32,14 +32,14 @@ impl Exports {
     /// # Errors
     /// As [`check`](Self::check), and the system's errors.
     pub(crate) fn start(
-        args: &TrainArgs,
+        args: &ExportArgs,
         record: &Record,
         run: RunId,
         place: Place,
     ) -> Result<Self, Error> {
         Ok(Self {
             _trace: Trace::start(args.trace.as_deref(), record, place)?,
-            _otlp: Otlp::start(args.otlp.as_deref(), record, run)?,
+            _otlp: Otlp::start(args.otlp.as_ref(), record, run)?,
         })
     }
 }

@@ -14,12 +14,8 @@ use sync_replicas::record::{News, Span, SpanKind};
 
 use crate::error::Error;
 use crate::metrics::{Batch, Evaluation, Update};
+use crate::run_folder::files::{METRICS, TESTS};
 use crate::summary::Summary;
-
-/// The file of updates and batches in a run folder.
-pub(crate) const METRICS: &str = "metrics.jsonl";
-/// The files of tests, by processes that test and do not update.
-pub(crate) const TESTS: [&str; 2] = ["chief.jsonl", "evaluations.jsonl"];
 
 /// A run, from its first start to its end.
 #[derive(Debug, Default)]

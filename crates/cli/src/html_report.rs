@@ -17,7 +17,9 @@ use crate::error::Error;
 use crate::history::History;
 use crate::metrics::Update;
 use crate::run_folder;
-use crate::summary::{ReplicaSummary, Summary, headline, percent, seconds, story};
+use crate::run_folder::files::{REPORT, TIMELINE};
+use crate::summary::{ReplicaSummary, Summary, headline, percent, story};
+use crate::units::time;
 
 pub(crate) const STYLE: &str = include_str!("html_report/style.css");
 const SCRIPT: &str = include_str!("html_report/page.js");
@@ -73,9 +75,9 @@ pub(crate) fn write(
         recent,
         timeline,
     };
-    run_folder::write(root, "report.html", &html(&page))?;
+    run_folder::write(root, REPORT, &html(&page))?;
     if !timeline.is_empty() {
-        run_folder::write(root, "timeline.svg", &picture(&page))?;
+        run_folder::write(root, TIMELINE, &picture(&page))?;
     }
     Ok(())
 }
@@ -300,8 +302,8 @@ fn replicas(out: &mut String, summary: &Summary) {
             r.batches,
             r.accepted,
             r.superseded,
-            seconds(r.compute_seconds),
-            seconds(r.wait_seconds),
+            time(r.compute_seconds),
+            time(r.wait_seconds),
         );
     }
     out.push_str("</table></div>\n</section>\n");

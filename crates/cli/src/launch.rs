@@ -25,11 +25,13 @@ pub(crate) use self::reach::Reach;
 use self::reach::Reachable;
 use self::watcher::Watcher;
 use crate::args::{LaunchArgs, SecurityArgs};
+use crate::command_line::Options;
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::observe;
 use crate::output::say;
 use crate::ports;
+use crate::run_folder::files::LOGS;
 use crate::security;
 
 /// The time between two checks of the processes.
@@ -49,15 +51,14 @@ pub struct Launched {
     pub saved: bool,
 }
 
-/// Runs a cluster to its end; the chief shows progress and the result. `words` are the command
-/// line's, without the program and the command, and `itself` starts this program again when words
-/// are appended.
+/// Runs a cluster to its end; the chief shows progress and the result. `options` are those that the
+/// user gave, and `itself` starts this program again when words are appended.
 ///
 /// # Errors
 /// When nothing could be begun, or the training failed; every process has ended by then.
 pub fn launch(
-    args: LaunchArgs,
-    words: &[OsString],
+    args: &LaunchArgs,
+    options: &Options,
     itself: &[OsString],
     interrupt: &Interrupt,
 ) -> Result<Launched, Error> {
@@ -70,7 +71,7 @@ pub fn launch(
         // Each process binds its own.
         (0..ps).try_for_each(|index| ports::bind_metrics(nth_page(first, index)).map(drop))?;
     }
-    let mut job = Job::new(&args, words, itself)?;
+    let mut job = Job::new(args, options, itself)?;
     if let Some(from) = job.folder.from().filter(|_| !args.train.quiet) {
         say(from.words());
     }
@@ -79,8 +80,7 @@ pub fn launch(
         ps: list(&ports[..ps]),
         workers: list(&ports[ps..]),
         page,
-        trace: args.train.trace.clone(),
-        otlp: args.train.otlp.clone(),
+        exports: args.train.exports.clone(),
     };
     // Until it ends: then nothing listens there.
     let root = job.folder.root().to_owned();
@@ -92,7 +92,7 @@ pub fn launch(
     if let Some(page) = page {
         say(format!("live page: http://{page}/"));
     }
-    let logs = root.join("logs");
+    let logs = root.join(LOGS);
     create_private_folder(&logs).map_err(not_started)?;
     let tasks = (0..ps).map(|i| ("ps", i)).chain((0..workers).map(|i| ("worker", i)));
     let tasks = tasks.chain(args.evaluator.then_some(("evaluator", 0)));
@@ -102,7 +102,7 @@ pub fn launch(
     });
     let children = children.collect::<Result<_, _>>().map_err(not_started)?;
     let watched = !args.program.is_empty() && !args.train.quiet;
-    let watcher = watched.then(|| Watcher::start(places.ps[0].clone(), &security)).transpose()?;
+    let watcher = watched.then(|| Watcher::start(&places.ps[0], &security)).transpose()?;
     let mut processes = Processes { children, quiet: args.train.quiet, patience: args.patience };
     let ended = processes.watch(interrupt);
     drop(watcher);

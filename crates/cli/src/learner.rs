@@ -99,7 +99,7 @@ impl Clip {
     /// The given limit, if any.
     ///
     /// # Errors
-    /// [`UsageError::Number`] when the limit is not finite or not above zero.
+    /// [`UsageError::Option`] when the limit is not finite or not above zero.
     pub fn new(
         value: Option<f64>,
         norm: Option<f64>,
@@ -113,7 +113,7 @@ impl Clip {
         for (option, clip, limit) in clips {
             if let Some(got) = limit {
                 if !(got.is_finite() && got > 0.0) {
-                    return Err(UsageError::number(option, "a finite number above 0", got));
+                    return Err(UsageError::option(option, "a finite number above 0", got));
                 }
                 return Ok(clip);
             }

@@ -3,10 +3,12 @@
 
 use std::ops::RangeInclusive;
 
+use sync_replicas::BatchSampler;
 use tabular::data::Dataset;
 
-use crate::args::TrainArgs;
+use crate::args::{StopWhen, TrainArgs};
 use crate::error::UsageError;
+use crate::settings::count;
 
 /// With the built-in digits.
 const USUAL_UPDATES: u64 = 1000;
@@ -27,19 +29,24 @@ const USUAL_TESTS: u64 = 25;
 /// or less often, so that at most one example is tested for this many trained on.
 const TRAINED_A_TEST: u64 = 5;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Lengths {
+/// How long a training is, in which batches, and how often it is tested.
+#[derive(Clone, Debug)]
+pub struct Lengths {
     /// Examples in a batch.
-    pub(crate) batch_size: u64,
+    pub batch_size: u64,
+    /// Which examples are in which batch.
+    pub sampler: BatchSampler,
     /// The global step to end at.
-    pub(crate) updates: u64,
+    pub updates: u64,
     /// Updates from test to test.
-    pub(crate) eval_every: u64,
+    pub eval_every: u64,
+    /// What ends it earlier, if anything.
+    pub stop_when: Option<StopWhen>,
 }
 
 impl Lengths {
     /// Of a training in which A gradients make an update.
-    pub(crate) fn new(
+    pub(crate) fn check(
         args: &TrainArgs,
         data: &Dataset,
         aggregate: usize,
@@ -60,11 +67,16 @@ impl Lengths {
         // Steps are counted in `i64`.
         if i64::try_from(updates).is_err() {
             let expected = "at most 9223372036854775807";
-            return Err(UsageError::number("--updates", expected, updates));
+            return Err(UsageError::option("--updates", expected, updates));
         }
         let a_test = TRAINED_A_TEST.saturating_mul(tests.max(1));
         let usual_tests = (updates.saturating_mul(an_update) / a_test).clamp(1, USUAL_TESTS);
         let eval_every = args.eval_every.unwrap_or(updates / usual_tests).max(1);
-        Ok(Self { batch_size, updates, eval_every })
+        let in_batch = count("--batch-size", batch_size)?;
+        let sampler = BatchSampler::new(data.train.len(), in_batch, args.seed).map_err(|_| {
+            let expected = format!("1 to {} (the training examples)", data.train.len());
+            UsageError::option("--batch-size", expected, in_batch)
+        })?;
+        Ok(Self { batch_size, sampler, updates, eval_every, stop_when: args.stop_when })
     }
 }

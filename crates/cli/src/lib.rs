@@ -56,7 +56,6 @@ mod ports;
 pub mod predict;
 pub mod program;
 pub mod progress;
-mod replicas;
 pub mod report;
 mod resolved;
 pub mod run_folder;
@@ -74,7 +73,7 @@ mod table_rows;
 mod tester;
 mod trace;
 pub mod train;
-mod units;
+pub mod units;
 
 pub use learner::Clip;
 

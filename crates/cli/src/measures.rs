@@ -7,9 +7,7 @@ use tabular::data::TaskKind;
 use crate::args::{Metric, TrainArgs};
 use crate::error::UsageError;
 use crate::metrics::Evaluation;
-
-/// Where a run folder has its best checkpoint.
-pub(crate) const BEST: &str = "best";
+use crate::run_folder::files::BEST;
 
 /// Refuses a metric that this run does not measure. In a cluster an evaluator keeps the best
 /// checkpoint, and the chief ends training.
@@ -47,7 +45,7 @@ fn refuse_best_folder(args: &TrainArgs) -> Result<(), UsageError> {
         None => Ok(()),
         Some(dir) => {
             let expected = "another folder than that of the best checkpoint (--keep-best)";
-            Err(UsageError::number("--checkpoint-dir", expected, dir.display()))
+            Err(UsageError::option("--checkpoint-dir", expected, dir.display()))
         }
     }
 }
@@ -63,7 +61,7 @@ fn refuse(
     let there = Metric::ALL.into_iter().filter(|metric| lack(*metric).is_none());
     let there: Vec<_> = there.map(Metric::name).collect();
     let got = format!("{}, which {why}", asked.name());
-    Err(UsageError::number(option, there.join(" or "), got))
+    Err(UsageError::option(option, there.join(" or "), got))
 }
 
 /// A test's result, and the loss of its update; `None` if it was not measured.

@@ -43,7 +43,7 @@ pub fn run(process: &Process) -> Result<Ended, Error> {
         return evaluator::run(process);
     }
     // Each server writes the rows of its own tables.
-    let writes = task.role == Role::Ps && process.settings.model.has_tables();
+    let writes = task.role == Role::Ps && process.settings.trained.model.has_tables();
     let folder = writes.then(|| process.joined()).transpose()?;
     let hooks = hooks(&process.settings, None, folder.as_ref());
     let report = process.fit(hooks, RunId::draw(), None)?;

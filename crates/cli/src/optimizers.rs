@@ -2,42 +2,33 @@
 //!
 //! Its invariant: a number that the chosen optimizer does not have is refused, never ignored.
 
-use optim::{Adagrad, Adam, AdamW, Ftrl, LazyAdam, Momentum, Optimizer, RmsProp, Schedule, Sgd};
-use serde::Serialize;
-use serde_json::Value;
+use optim::{
+    Adagrad, Adam, AdamW, BuiltIn, Ftrl, LazyAdam, Momentum, Optimizer, RmsProp, Schedule, Sgd,
+};
+use serde_json::{Map, Value};
 use tabular::data::TaskKind;
 
 use crate::args::{ModelKind, OptimizerKind, OptimizerNumbers, cli_name};
 use crate::error::UsageError;
 use crate::optional::set;
 
-/// An optimizer, and those of its numbers that are options.
-pub(crate) struct Built {
-    pub(crate) optimizer: Box<dyn Optimizer<f32>>,
-    pub(crate) numbers: OptimizerNumbers,
-}
-
-impl Built {
-    fn new<O: Optimizer<f32> + Serialize + 'static>(optimizer: O) -> Self {
-        let numbers = numbers(serde_json::to_value(&optimizer).unwrap_or_default());
-        Self { optimizer: Box::new(optimizer), numbers }
-    }
-}
-
 /// An optimizer's own numbers that are options, including those in a part that it shares with
 /// others.
-fn numbers(optimizer: Value) -> OptimizerNumbers {
-    let mut all = serde_json::Map::new();
-    if let Value::Object(mut fields) = optimizer {
-        fields.remove("learning_rate");
+pub(crate) fn numbers(optimizer: &BuiltIn) -> OptimizerNumbers {
+    fn collect(value: Value, numbers: &mut Map<String, Value>) {
+        let Value::Object(fields) = value else { return };
         for (key, value) in fields {
             match value {
-                Value::Object(part) => all.extend(part),
-                value => drop(all.insert(key, value)),
+                // A schedule has numbers of its own.
+                _ if key == "learning_rate" => {}
+                Value::Object(_) => collect(value, numbers),
+                value => drop(numbers.insert(key, value)),
             }
         }
     }
-    serde_json::from_value(Value::Object(all)).unwrap_or_default()
+    let mut numbers = Map::new();
+    collect(serde_json::to_value(optimizer).unwrap_or_default(), &mut numbers);
+    serde_json::from_value(Value::Object(numbers)).unwrap_or_default()
 }
 
 /// The optimizer that the options describe.
@@ -46,50 +37,50 @@ pub(crate) fn build(
     rate: Schedule,
     numbers: &OptimizerNumbers,
     model: ModelKind,
-) -> Result<Built, UsageError> {
+) -> Result<BuiltIn, UsageError> {
     reject_foreign_options(kind, numbers)?;
     let n = numbers;
     let accumulator = n.initial_accumulator.or(usual_accumulator(model));
-    let built = match kind {
-        OptimizerKind::Sgd => Built::new(Sgd::new(rate)),
+    let optimizer: BuiltIn = match kind {
+        OptimizerKind::Sgd => Sgd::new(rate).into(),
         OptimizerKind::Momentum => {
-            Built::new(Momentum::new(rate, n.momentum.unwrap_or(0.9)).nesterov(n.nesterov))
+            Momentum::new(rate, n.momentum.unwrap_or(0.9)).nesterov(n.nesterov).into()
         }
         OptimizerKind::Adam => {
             let adam = set(Adam::new(rate), n.beta1, Adam::beta1);
             let adam = set(adam, n.beta2, Adam::beta2);
-            Built::new(set(adam, n.epsilon, Adam::epsilon))
+            set(adam, n.epsilon, Adam::epsilon).into()
         }
         OptimizerKind::LazyAdam => {
             let adam = set(LazyAdam::new(rate), n.beta1, LazyAdam::beta1);
             let adam = set(adam, n.beta2, LazyAdam::beta2);
-            Built::new(set(adam, n.epsilon, LazyAdam::epsilon))
+            set(adam, n.epsilon, LazyAdam::epsilon).into()
         }
         OptimizerKind::Adamw => {
             let adam = set(AdamW::new(rate), n.beta1, AdamW::beta1);
             let adam = set(adam, n.beta2, AdamW::beta2);
             let adam = set(adam, n.epsilon, AdamW::epsilon);
-            Built::new(set(adam, n.weight_decay, AdamW::weight_decay))
+            set(adam, n.weight_decay, AdamW::weight_decay).into()
         }
         OptimizerKind::Adagrad => {
             let first = Adagrad::initial_accumulator_value;
-            Built::new(set(Adagrad::new(rate), accumulator, first))
+            set(Adagrad::new(rate), accumulator, first).into()
         }
         OptimizerKind::Rmsprop => {
             let rms = set(RmsProp::new(rate), n.decay, RmsProp::decay);
             let rms = set(rms, n.momentum, RmsProp::momentum);
             let rms = set(rms, n.epsilon, RmsProp::epsilon);
-            Built::new(rms.centered(n.centered))
+            rms.centered(n.centered).into()
         }
         OptimizerKind::Ftrl => {
             let first = Ftrl::initial_accumulator_value;
             let ftrl = set(Ftrl::new(rate), accumulator, first);
             let ftrl = set(ftrl, n.l1, Ftrl::l1);
-            Built::new(set(ftrl, n.l2, Ftrl::l2))
+            set(ftrl, n.l2, Ftrl::l2).into()
         }
     };
-    built.optimizer.validate()?;
-    Ok(built)
+    Optimizer::<f32>::validate(&optimizer)?;
+    Ok(optimizer)
 }
 
 /// The initial sums of squares of Adagrad and FTRL, if they are not the usual 0.1.

@@ -21,4 +21,10 @@ mod steps;
 #[cfg(not(feature = "otlp"))]
 pub(crate) use self::absent::{Otlp, check};
 #[cfg(feature = "otlp")]
-pub(crate) use self::exporter::{Otlp, check};
+pub(crate) use self::exporter::Otlp;
+
+/// Refuses the option in a program that was built without it.
+#[cfg(feature = "otlp")]
+pub(crate) fn check(_: Option<&crate::args::CollectorUrl>) -> Result<(), crate::error::Error> {
+    Ok(())
+}

@@ -12,7 +12,8 @@ use tabular::predict::{self as rows, Described};
 use crate::args::PredictArgs;
 use crate::error::Error;
 use crate::output;
-use crate::run_folder::{MODEL, checkpoints_of};
+use crate::run_folder::checkpoints_of;
+use crate::run_folder::files::MODEL;
 use crate::table_rows::TableRows;
 
 /// Writes a line for each row of the file.

@@ -17,6 +17,7 @@ use crate::html_report;
 use crate::metrics::Batches;
 use crate::output;
 use crate::run_folder;
+use crate::run_folder::files::REPORT;
 use crate::summary::{ReplicaSummary, Summary, story};
 
 /// Writes the pages of a run into its folder.
@@ -26,7 +27,7 @@ use crate::summary::{ReplicaSummary, Summary, story};
 pub fn report(args: &ReportArgs, out: &mut dyn Write) -> Result<(), Error> {
     let root = folder_of(&args.run);
     let summary = draw(&args.run)?;
-    let page = root.join("report.html");
+    let page = root.join(REPORT);
     let page = page.to_string_lossy();
     output::text(out, &format!("{}\nreport: {}\n", story(&summary), printable(&page)))
 }

@@ -10,14 +10,13 @@ use sync_replicas::options::{StepTimeout, SummationOrder};
 use tabular::models::Kind;
 
 use crate::args::{
-    DataArgs, FAILING_BATCHES, NON_FINITES, SPARSE_MEANS, SecurityArgs, TOKEN_POLICIES, WIRES,
-    cli_name,
+    DataArgs, FAILING_BATCHES, NON_FINITES, NodeArgs, SPARSE_MEANS, SecurityArgs, TASKS,
+    TOKEN_POLICIES, WIRES, cli_name,
 };
 use crate::config::Config;
 use crate::error::UsageError;
 use crate::learner::Clip;
-use crate::replicas::replicas_anywhere;
-use crate::settings::Settings;
+use crate::settings::{Output, Settings};
 
 /// The options of a cluster, beside those of training.
 pub(crate) struct ClusterOptions<'a> {
@@ -34,21 +33,21 @@ impl Config {
     /// [`UsageError::Build`] when its numbers do not fit together.
     pub fn of(settings: &Settings) -> Result<Self, UsageError> {
         let mut config = Self::default();
-        config.set_model(settings)?;
+        config.set_model(settings);
         config.set_replicas(settings)?;
-        for (key, value) in [
-            ("updates", settings.updates),
-            ("batch_size", settings.batch_size),
-            ("save_every", settings.args.save_every),
-            ("eval_every", settings.eval_every),
-            ("keep", settings.keep as u64),
-        ] {
-            config.set(key, value);
-        }
-        config.set("tensorboard", settings.args.tensorboard);
-        config.set("keep_best", settings.args.keep_best.map(|best| best.to_string()));
-        config.set("stop_when", settings.args.stop_when.map(|rule| rule.to_string()));
+        config.set("updates", settings.length.updates);
+        config.set("batch_size", settings.length.batch_size);
+        config.set("eval_every", settings.length.eval_every);
+        config.set("stop_when", settings.length.stop_when.map(|rule| rule.to_string()));
+        config.set_output(&settings.output);
         Ok(config)
+    }
+
+    /// The settings of a training of any program, as far as its launcher knows them.
+    pub(crate) fn of_program(output: &Output) -> Self {
+        let mut config = Self::default();
+        config.set_output(output);
+        config
     }
 
     /// The settings of a training in a cluster.
@@ -63,7 +62,7 @@ impl Config {
         // Which the processes themselves say, and which they refuse.
         config.set("total_num_replicas", Value::Null);
         config.set("min_replicas", Value::Null);
-        config.set("lease", duration(settings.args.lease.unwrap_or(cluster::DEFAULT_LEASE)));
+        config.set("lease", duration(settings.replicas.lease.unwrap_or(cluster::DEFAULT_LEASE)));
         config.set("wire", WIRES.name(options.wire));
         config.set("patience", duration(options.patience));
         config.set("metrics_port", options.metrics_port);
@@ -81,9 +80,10 @@ impl Config {
         Ok(config)
     }
 
-    fn set_model(&mut self, settings: &Settings) -> Result<(), UsageError> {
-        self.set("model", settings.kind.name());
-        let (hidden, width) = match settings.kind {
+    fn set_model(&mut self, settings: &Settings) {
+        let Settings { trained, update, .. } = settings;
+        self.set("model", trained.kind.name());
+        let (hidden, width) = match trained.kind {
             Kind::Mlp { hidden } => (Some(hidden), None),
             Kind::Embedding { width } | Kind::Fm { width } => (None, Some(width)),
             Kind::WideDeep { hidden, width } => (Some(hidden), Some(width)),
@@ -91,27 +91,39 @@ impl Config {
         };
         self.set("hidden", hidden);
         self.set("width", width);
-        self.set("seed", settings.args.seed);
-        self.set_data(&settings.args.data);
-        self.set("optimizer", cli_name(settings.optimizer));
-        match &settings.learning_rate {
+        self.set("seed", trained.seed);
+        self.set_data(&trained.source);
+        self.set("optimizer", cli_name(update.kind));
+        match update.learning_rate() {
             Schedule::Constant(rate) => self.set("learning_rate", *rate),
             schedule => self.set("schedule", schedule.to_string()),
         }
-        let numbers = serde_json::to_value(settings.optimizer_numbers()?).unwrap_or_default();
+        let numbers = serde_json::to_value(update.numbers()).unwrap_or_default();
         if let Value::Object(numbers) = numbers {
             for (key, value) in numbers {
                 self.set(&key, value);
             }
         }
-        match settings.clip {
+        match update.clip {
             Some(Clip::Value(limit)) => self.set("clip_value", limit),
             Some(Clip::Norm(limit)) => self.set("clip_norm", limit),
             Some(Clip::GlobalNorm(limit)) => self.set("clip_global_norm", limit),
             None => {}
         }
-        self.set("ema", settings.args.ema);
-        Ok(())
+        self.set("ema", update.ema);
+    }
+
+    /// Where the processes of a cluster are, as one of them was told.
+    pub(crate) fn set_place(&mut self, args: &NodeArgs) {
+        self.set("ps", args.ps.as_ref().map(ToString::to_string));
+        self.set("worker_hosts", args.worker_hosts.as_ref().map(ToString::to_string));
+    }
+
+    fn set_output(&mut self, output: &Output) {
+        self.set("save_every", output.save_every);
+        self.set("keep", output.keep);
+        self.set("keep_best", output.keep_best.map(|best| best.to_string()));
+        self.set("tensorboard", output.tensorboard);
     }
 
     fn set_data(&mut self, data: &DataArgs) {
@@ -126,22 +138,22 @@ impl Config {
         ] {
             self.set(key, Some(columns).filter(|it| !it.is_empty()));
         }
-        self.set("task", task.map(cli_name));
+        self.set("task", task.map(|task| TASKS.name(task)));
         self.set("test_where", test_where.as_ref().map(ToString::to_string));
         self.set("test_file", test_file.as_deref().map(path));
     }
 
     fn set_replicas(&mut self, settings: &Settings) -> Result<(), UsageError> {
         // The presets and the defaults are the engine's.
-        let parts = replicas_anywhere(settings)?.into_parts()?;
+        let parts = settings.replicas.anywhere(&settings.update).into_parts()?;
         let engine = parts.config.settings();
         self.set("replicas_to_aggregate", parts.config.replicas_to_aggregate());
         self.set("total_num_replicas", parts.config.total_num_replicas());
-        let slow = settings.stragglers.iter();
+        let slow = settings.replicas.stragglers.iter();
         let slow: Vec<_> = slow.map(|(id, delay)| format!("{id}={}", delay.as_millis())).collect();
         self.set("straggler", if slow.is_empty() { json!(["none"]) } else { json!(slow) });
         self.set("deterministic", engine.order == SummationOrder::Replica);
-        self.set("reference", settings.args.reference);
+        self.set("reference", settings.replicas.reference);
         self.set("token_policy", TOKEN_POLICIES.name(engine.token_policy));
         // Refused with the parts where they do not suffice.
         self.set("init_tokens", parts.config.initial_tokens(engine.initial_tokens).ok());
@@ -161,7 +173,7 @@ impl Config {
             },
         );
         self.set("step_deadline", engine.step_deadline.map(duration));
-        self.set("min_replicas", settings.min_replicas.unwrap_or(1));
+        self.set("min_replicas", settings.replicas.min_replicas.unwrap_or(1));
         Ok(())
     }
 }

@@ -4,6 +4,7 @@
 //! overwritten, a path without a checkpoint makes nothing, and a run goes on from the newest
 //! checkpoint of the folder that it goes on in.
 
+pub(crate) mod files;
 mod find;
 mod folder_settings;
 mod hold;
@@ -24,19 +25,14 @@ use crate::config::{Config, ConfigError};
 use crate::error::Error;
 use crate::metrics;
 use crate::settings::{COLUMNS, Resume};
-use find::{Place, USUAL, same};
+use files::{CHECKPOINTS, CONFIG, METRICS, MODEL, RUN};
+use find::{Place, same};
 pub use folder_settings::FolderSettings;
 use hold::Hold;
 pub use run_file::Resumed;
 use run_file::RunFile;
 use source::{Source, checkpoints, root, source};
 use whole::{unwritable, write_whole};
-
-/// The file from which a run can be repeated.
-const CONFIG: &str = "config.toml";
-
-/// The file that predicts with the variables of its checkpoints.
-pub(crate) const MODEL: &str = "model.json";
 
 /// Where the files of a run are, for one of its processes.
 #[derive(Debug)]
@@ -133,9 +129,9 @@ impl RunFolder {
     /// Whether the training in it has ended since its last start.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        let metrics = self.root.join("metrics.jsonl");
+        let metrics = self.root.join(METRICS);
         let written = |path: &Path| fs::metadata(path).and_then(|it| it.modified()).ok();
-        let begun = written(&self.root.join("run.json"));
+        let begun = written(&self.root.join(RUN));
         written(&metrics) >= begun && metrics::ends_with_result(&metrics)
     }
 
@@ -274,7 +270,7 @@ impl RunFolder {
             let known = checkpoint::newest_generation(&self.checkpoints)?;
             let used = checkpoint::latest(&self.checkpoints)?.is_some();
             state.become_of(self.run, if used { known.next() } else { known });
-            state.write(&self.checkpoints, settings.keep)?;
+            state.write(&self.checkpoints, settings.output.keep)?;
         } else if let Some(newest) = state.newest(&self.checkpoints)? {
             path = newest;
         }
@@ -294,9 +290,9 @@ fn refuse_used(settings: &FolderSettings, root: &Path, checkpoints: &Path) -> Re
         )));
     }
     // The chief of a cluster may have begun its file before this process was there.
-    if matches!(settings.resume, Resume::Never) && root.join("metrics.jsonl").exists() {
+    if matches!(settings.output.resume, Resume::Never) && root.join(METRICS).exists() {
         return Err(Error::usage(format!(
-            "{} has the metrics.jsonl of an earlier run; give another folder, or continue that run \
+            "{} has the {METRICS} of an earlier run; give another folder, or continue that run \
              with --resume",
             root.display()
         )));
@@ -326,7 +322,7 @@ fn changes(before: &RunFile, settings: &FolderSettings) -> Result<Vec<String>, E
 /// Where the checkpoints of a run folder are, as far as it says so.
 pub(crate) fn checkpoints_of(root: &Path) -> PathBuf {
     let file = RunFile::read(root).ok().flatten();
-    file.map_or_else(|| root.join(USUAL), |file| file.checkpoints_of(root))
+    file.map_or_else(|| root.join(CHECKPOINTS), |file| file.checkpoints_of(root))
 }
 
 /// Writes a file of a run folder whole, or leaves the one before.

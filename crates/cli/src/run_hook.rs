@@ -73,7 +73,11 @@ impl Hook<ChiefSession<f32>> for RunHook {
         };
         if let Some(test) = &test {
             self.tested = Some((test.step, test.scores));
-            self.keep_if_best(test, report.loss);
+            if let Some((best, training)) = &mut self.best
+                && let Err(error) = best.take(test, report.loss, |path| training.save(path, 1))
+            {
+                self.progress.warn(&error.to_string());
+            }
             if let Some(reason) = self.reason_to_stop(test, report.loss) {
                 context.request_stop(reason);
             }
@@ -109,15 +113,6 @@ impl Hook<ChiefSession<f32>> for RunHook {
 }
 
 impl RunHook {
-    /// A failed write ends no training.
-    fn keep_if_best(&mut self, test: &Evaluation, loss: Option<f64>) {
-        let Some((best, training)) = &mut self.best else { return };
-        let Some(value) = value(best.measure().metric, test, loss) else { return };
-        if let Err(error) = best.tested(test.step, value, |folder| training.save(folder, 1)) {
-            self.progress.warn(&error.to_string());
-        }
-    }
-
     fn reason_to_stop(&mut self, test: &Evaluation, loss: Option<f64>) -> Option<String> {
         let stop = self.stop.as_mut()?;
         let value = value(stop.rule().metric(), test, loss)?;

@@ -1,8 +1,21 @@
 //! From the options to the key and the certificates that `cluster` takes.
 
-use cluster::security::{KeyError, SharedKey, TlsSettings};
+use cluster::Connector;
+use cluster::security::{KeyError, SharedKey, Signer, TlsSettings, wall_clock};
 
 use crate::args::SecurityArgs;
+use crate::error::Error;
+
+/// What calls a parameter server at this address.
+///
+/// # Errors
+/// When the key or the certificates cannot be used: at once, and not by the first call.
+pub(crate) fn connector(address: &str, args: &SecurityArgs) -> Result<Connector, Error> {
+    let tls = tls(args);
+    tls.as_ref().map(TlsSettings::client).transpose()?;
+    let signer = Signer::new(key(args)?, wall_clock);
+    Ok(Connector::tcp(vec![address.to_owned()], signer, tls))
+}
 
 /// The key, read from its file.
 pub(crate) fn key(args: &SecurityArgs) -> Result<Option<SharedKey>, KeyError> {

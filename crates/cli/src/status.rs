@@ -7,7 +7,6 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use cluster::security::{Signer, TlsSettings, wall_clock};
 use cluster::spec::check_address;
 use cluster::{Connector, CoordinatorStatus, Recorded, ServerStatus};
 use sync_replicas::driver::printable;
@@ -132,11 +131,7 @@ pub(crate) fn ask<V>(
             (address, args)
         }
     };
-    let tls = security::tls(args);
-    // Said at once, and not by the call.
-    tls.as_ref().map(TlsSettings::client).transpose()?;
-    let signer = Signer::new(security::key(args)?, wall_clock);
-    let reach = Connector::tcp(vec![address.to_owned()], signer, tls);
+    let reach = security::connector(address, args)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Error::failed)?;
     Ok(runtime.block_on(question(&reach))?)

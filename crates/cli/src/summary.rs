@@ -168,7 +168,7 @@ pub fn table(summary: &Summary) -> String {
         let failed = r.failure.as_ref().map(|reason| format!("  FAILED: {reason}"));
         let left_out = (r.non_finite > 0).then(|| format!("  {} not finite", r.non_finite));
         let note = slow.into_iter().chain(left_out).chain(failed).collect::<String>();
-        let (computed, waited) = (seconds(r.compute_seconds), seconds(r.wait_seconds));
+        let (computed, waited) = (time(r.compute_seconds), time(r.wait_seconds));
         let dropped = (r.stale + r.duplicates).to_string();
         let cells = [
             &r.replica.to_string(),
@@ -223,13 +223,13 @@ pub fn verdict(summary: &Summary) -> String {
 /// The run's time, in a sentence or two.
 #[must_use]
 pub fn story(summary: &Summary) -> String {
-    let (updates, time) = (summary.updates_this_run, summary.seconds);
-    let mut text = format!("{updates} updates took {}.", seconds(time));
+    let (updates, seconds) = (summary.updates_this_run, summary.seconds);
+    let mut text = format!("{updates} updates took {}.", time(seconds));
     let slowest = summary.replicas.iter().filter_map(|replica| replica.straggler_ms).max();
     let held = slowest.unwrap_or(0) as f64 * 1e-3 * updates as f64;
     // A little above is no story.
-    if held > 1.5 * time {
-        let held = seconds(held);
+    if held > 1.5 * seconds {
+        let held = time(held);
         let _ = write!(text, " Had every update waited for the slow replica: at least {held}.");
     }
     if summary.failed_replicas > 0 {
@@ -286,10 +286,4 @@ fn number(value: f64) -> String {
 #[must_use]
 pub fn percent(part: f64) -> String {
     format!("{:.2} %", 100.0 * part)
-}
-
-/// `12.3 ms`, `4.56 s`, `3.20 min` or `5.10 h`.
-#[must_use]
-pub fn seconds(seconds: f64) -> String {
-    time(seconds)
 }

@@ -32,7 +32,8 @@ pub(crate) enum Source {
 impl Tester {
     /// Of the model and the data of a training.
     pub(crate) fn new(settings: &Settings, source: Source) -> Self {
-        let (model, data) = (Arc::clone(&settings.model), Arc::clone(&settings.data));
+        let (model, data) =
+            (Arc::clone(&settings.trained.model), Arc::clone(&settings.trained.data));
         Self { model, data, source }
     }
 

@@ -13,6 +13,7 @@ use sync_replicas::record::{Record, Totals};
 use sync_replicas::{FitError, Report, Trainer, checkpoint};
 
 pub(crate) use record::{RunOutcome, RunRecord};
+pub(crate) use run_line::settings_of;
 pub(crate) use setup::{hooks, learner, shard};
 
 use crate::args::SecurityArgs;
@@ -24,7 +25,6 @@ use crate::exports::Exports;
 use crate::interrupt::Interrupt;
 use crate::observe::{self, Observed};
 use crate::output::say;
-use crate::replicas::replicas;
 use crate::run_folder::RunFolder;
 use crate::settings::Settings;
 use crate::summary::{ReplicaSummary, Summary};
@@ -49,11 +49,11 @@ use crate::trace::Place;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Error> {
-    let page = observe::address(settings.args.dashboard, None, &SecurityArgs::default())?;
+    let page = observe::address(settings.output.dashboard, None, &SecurityArgs::default())?;
     let page = observe::listen(page)?;
     let mut folder = RunFolder::open(settings)?;
     let events = Record::new();
-    let can_go_out = Exports::check(&settings.args);
+    let can_go_out = Exports::check(&settings.output.exports);
     let trainer = match can_go_out.and_then(|()| start(settings, &folder, &events)) {
         Ok(trainer) => trainer,
         Err(error) => {
@@ -62,29 +62,30 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Erro
         }
     };
     let first = folder.from().map_or(0, |from| from.step.get().unsigned_abs());
-    let record = RunRecord::open(settings, folder, events)?;
+    let config = settings_of(settings, &folder)?;
+    let record = RunRecord::open(folder, events, config, settings.output.tensorboard)?;
     let (folder, events) = (record.folder(), record.record());
-    if first >= settings.updates {
+    if first >= settings.length.updates {
         let state = checkpoint::read(folder.checkpoints()).map_err(Error::failed)?;
         let outcome = RunOutcome::of_checkpoint(state);
         // It had ended when it was started again: its result and its page stand.
-        let Some(told) = record.told(first) else { return finish(&record, &outcome) };
+        let Some(told) = record.told(first) else { return finish(settings, &record, &outcome) };
         record.write_result(&told)?;
-        return record.summarize(&outcome);
+        return record.summarize(settings, &outcome);
     }
-    let exports = Exports::start(&settings.args, events, folder.run(), Place::Process)?;
+    let exports = Exports::start(&settings.output.exports, events, folder.run(), Place::Process)?;
     // There is a good checkpoint from the first moment, whatever becomes of the first updates.
-    trainer.save(folder.checkpoints(), settings.keep).map_err(Error::failed)?;
+    trainer.save(folder.checkpoints(), settings.output.keep).map_err(Error::failed)?;
 
     if let Some(page) = page {
         show(page, &trainer, &record)?;
     }
     let rows = TableRows::Here(trainer.table_reader());
-    let mut run_hook = record.hook(interrupt, first, Source::Newest(rows));
-    let best = settings.args.keep_best.map(|measure| Best::new(folder.root(), measure));
+    let mut run_hook = record.hook(settings, interrupt, first, Source::Newest(rows));
+    let best = settings.output.keep_best.map(|measure| Best::new(folder.root(), measure));
     run_hook.best = best.map(|best| (best, trainer.save_handle()));
     interrupt.attach(trainer.stop_handle());
-    interrupt.attach_saver(saver(&trainer, folder, settings.keep)).map_err(|error| {
+    interrupt.attach_saver(saver(&trainer, folder, settings.output.keep)).map_err(|error| {
         Error::failed(format!("the thread that writes checkpoints did not start: {error}"))
     })?;
     let hooks = hooks(settings, Some(run_hook), Some(folder));
@@ -96,24 +97,24 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Erro
         Error::failed(with_causes(words, &error))
     })?;
     written?;
-    finish(&record, &outcome(settings, &trainer, &report))
+    finish(settings, &record, &outcome(settings, &trainer, &report))
 }
 
-fn finish(record: &RunRecord<'_>, outcome: &RunOutcome) -> Result<Summary, Error> {
-    let summary = record.summarize(outcome)?;
+fn finish(settings: &Settings, record: &RunRecord, outcome: &RunOutcome) -> Result<Summary, Error> {
+    let summary = record.summarize(settings, outcome)?;
     record.write_result(&summary)?;
-    record.draw(&summary);
+    record.draw(settings, &summary);
     Ok(summary)
 }
 
 /// The trainer that the settings describe, with the variables to go on from.
 fn start(settings: &Settings, folder: &RunFolder, record: &Record) -> Result<Trainer<f32>, Error> {
-    let variables = settings.model.variables(settings.args.seed)?;
-    let replicas = replicas(settings)?.run_id(folder.run()).record(record);
+    let variables = settings.trained.variables()?;
+    let replicas = settings.replicas.with(&settings.update).run_id(folder.run()).record(record);
     let trainer = replicas.build(variables)?;
     if let Some(from) = folder.from() {
         trainer.restore(folder.checkpoints()).map_err(Error::failed)?;
-        if !settings.args.quiet {
+        if !settings.output.quiet {
             say(from.words());
         }
     }
@@ -122,7 +123,7 @@ fn start(settings: &Settings, folder: &RunFolder, record: &Record) -> Result<Tra
 }
 
 /// Serves the live page there.
-fn show(page: TcpListener, trainer: &Trainer<f32>, record: &RunRecord<'_>) -> Result<(), Error> {
+fn show(page: TcpListener, trainer: &Trainer<f32>, record: &RunRecord) -> Result<(), Error> {
     let (status, events) = (trainer.status_handle(), record.record().clone());
     let observed = Observed::new(move || Some(observe::of_process(status.get(), &events)));
     let observed = observed.with_record(record.record()).in_folder(record.folder().root());
@@ -151,7 +152,7 @@ fn advice(error: &FitError, folder: &RunFolder) -> String {
 
 fn outcome(settings: &Settings, trainer: &Trainer<f32>, report: &Report) -> RunOutcome {
     let snapshot = trainer.snapshot();
-    let delay = |replica: u64| settings.stragglers.delay(replica);
+    let delay = |replica: u64| settings.replicas.stragglers.delay(replica);
     let replicas = report.replicas.iter();
     RunOutcome {
         variables: snapshot.variables.clone(),

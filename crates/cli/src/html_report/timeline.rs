@@ -223,7 +223,7 @@ fn bar(out: &mut String, window: &Window<'_>, scale: Scale, span: &Span, titles:
         scale.length(from, to),
     );
     if titles {
-        let length = crate::summary::seconds(span.end.saturating_sub(span.start).as_secs_f64());
+        let length = crate::units::time(span.end.saturating_sub(span.start).as_secs_f64());
         let words = KINDS.iter().find(|(name, _)| *name == kind).map_or(kind, |(_, words)| words);
         let step = if span.kind == SpanKind::Waited { "for step" } else { "step" };
         let title =

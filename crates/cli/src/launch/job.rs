@@ -1,36 +1,39 @@
-//! What is launched: the digits, or a program of the user's; its run folder, and the words that
-//! start each process.
+//! What is launched: a model of ours, or a program of the user's; its run folder, and the words
+//! that start each process.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sync_replicas::driver::printable;
 
 use super::child::{Started, Task};
-use crate::args::{LaunchArgs, SecurityArgs, says_what_is_trained};
-use crate::command_line::without;
+use crate::args::{ExportArgs, LaunchArgs, SecurityArgs, says_what_is_trained};
+use crate::command_line::Options;
 use crate::config::Config;
 use crate::error::{Error, UsageError};
 use crate::exports::Exports;
 use crate::output::say;
 use crate::resolved::ClusterOptions;
 use crate::run_folder::{FolderSettings, RunFolder};
-use crate::settings::{Resume, Settings};
+use crate::settings::{Output, Replicas, Settings};
 
-/// Options that are the launcher's own, or that it sets for each process.
-const OWN: [&str; 11] = [
-    "--ps",
-    "--workers",
-    "--out",
-    "--checkpoint-dir",
-    "--resume",
-    "--dashboard",
-    "--metrics-listen",
-    "--trace",
-    "--otlp",
-    "--metrics-port",
-    "--key-file",
+/// Options that are the launcher's own, or that it sets for each process. An evaluator does not
+/// know how many workers there are, which epochs depend on.
+const OWN: [&str; 13] = [
+    "ps",
+    "workers",
+    "evaluator",
+    "out",
+    "checkpoint_dir",
+    "resume",
+    "dashboard",
+    "trace",
+    "otlp",
+    "metrics_port",
+    "key_file",
+    "epochs",
+    "updates",
 ];
 
 /// What is launched.
@@ -59,23 +62,23 @@ pub(super) struct Places {
     pub(super) workers: Vec<String>,
     /// Of parameter server 0's page, if there are any.
     pub(super) page: Option<SocketAddr>,
-    pub(super) trace: Option<PathBuf>,
-    pub(super) otlp: Option<String>,
+    /// Of parameter server 0's record.
+    pub(super) exports: ExportArgs,
 }
 
 impl Job {
     /// Prepares its run folder.
     pub(super) fn new(
         args: &LaunchArgs,
-        words: &[OsString],
+        options: &Options,
         itself: &[OsString],
     ) -> Result<Self, Error> {
         let (mut job, config, settings) = match args.program.is_empty() {
-            true => Self::of_model(args, words, itself)?,
-            false => Self::of_program(args, words, itself)?,
+            true => Self::of_model(args, options, itself)?,
+            false => Self::of_program(args, options, itself)?,
         };
         // It may be in the run folder.
-        if let Err(error) = Exports::check(&args.train) {
+        if let Err(error) = Exports::check(&args.train.exports) {
             job.folder.abandon();
             return Err(error);
         }
@@ -87,33 +90,27 @@ impl Job {
 
     fn of_model(
         args: &LaunchArgs,
-        words: &[OsString],
+        options: &Options,
         itself: &[OsString],
     ) -> Result<(Self, Config, FolderSettings), Error> {
         let settings = Settings::check_in_cluster(args.train.clone(), args.workers, args.backup)?;
-        if settings.args.keep_best.is_some() && !args.evaluator {
+        if settings.output.keep_best.is_some() && !args.evaluator {
             let expected = "--evaluator with it, which tests the checkpoints and keeps the best";
-            return Err(UsageError::number("--keep-best", expected, "none").into());
+            return Err(UsageError::option("--keep-best", expected, "none").into());
         }
         let (wire, patience, security) = (args.wire, args.patience, &args.security);
-        let options = ClusterOptions { wire, patience, metrics_port: args.metrics_port, security };
-        let mut config = Config::in_cluster(&settings, &options)?;
+        let of_cluster =
+            ClusterOptions { wire, patience, metrics_port: args.metrics_port, security };
+        let mut config = Config::in_cluster(&settings, &of_cluster)?;
         set_counts(&mut config, args);
         config.set("evaluator", args.evaluator);
         let folder = RunFolder::open(&settings)?;
-        let own = words.iter().filter(|word| *word != "--evaluator").cloned();
-        let mut words = without(own, &OWN);
-        // An evaluator does not know how many workers there are, which epochs depend on.
-        words = without(words, &["--epochs", "--updates"]);
-        words.extend(["--updates".into(), settings.updates.to_string().into()]);
-        if says_what_is_trained("launch", &words).is_none() {
-            // A parameter server that is told nothing would serve any program.
-            words.extend(["--model".into(), settings.kind.name().into()]);
-        }
-        if let Some(story) = settings.story().filter(|_| !settings.args.quiet) {
+        let mut words = options.words_without(&OWN);
+        words.extend(["--updates".into(), settings.length.updates.to_string().into()]);
+        if let Some(story) = settings.trained.story().filter(|_| !settings.output.quiet) {
             say(story);
         }
-        let (a, n) = (settings.replicas_to_aggregate, settings.total_num_replicas);
+        let Replicas { replicas_to_aggregate: a, total_num_replicas: n, .. } = settings.replicas;
         let beginning = format!("the first {a} of {n} workers make an update");
         Ok((
             Self { folder, beginning, itself: itself.to_vec(), words, program: None },
@@ -124,13 +121,12 @@ impl Job {
 
     fn of_program(
         args: &LaunchArgs,
-        words: &[OsString],
+        options: &Options,
         itself: &[OsString],
     ) -> Result<(Self, Config, FolderSettings), Error> {
-        let own: Vec<_> = words.iter().take_while(|word| *word != "--").cloned().collect();
-        let foreign = says_what_is_trained("launch", &own)
-            .or_else(|| args.evaluator.then(|| "--evaluator".to_owned()))
-            .or_else(|| own.iter().any(|word| word == "--wire").then(|| "--wire".to_owned()));
+        let of_ours =
+            |name: &str| ["evaluator", "wire"].contains(&name) || says_what_is_trained(name);
+        let foreign = options.find(of_ours);
         if let Some(option) = foreign {
             return Err(Error::usage(format!(
                 "{option} is of our own models; what is trained is the program's affair: give it \
@@ -140,42 +136,22 @@ impl Job {
         let backup = args.backup.unwrap_or(0);
         if backup >= args.workers {
             let expected = format!("fewer than the {} workers", args.workers);
-            return Err(UsageError::number("--backup", expected, backup).into());
+            return Err(UsageError::option("--backup", expected, backup).into());
         }
         let program = Path::new(&args.program[0]);
         let name = program.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let settings = FolderSettings {
-            told: vec![("program", printable(&name).into_owned())],
-            name,
-            out: args.train.out.clone(),
-            checkpoint_dir: args.train.checkpoint_dir.clone(),
-            resume: Resume::new(args.train.resume.as_deref(), args.train.out.is_some())?,
-            keep: usize::try_from(args.train.keep).unwrap_or(usize::MAX),
-            updates: None,
-            model: None,
-        };
-        let mut config = Config::default();
+        let output = Output::check(&args.train)?;
+        let mut config = Config::of_program(&output);
         set_counts(&mut config, args);
         config.set("backup", backup);
-        config.set("save_every", args.train.save_every);
-        config.set("keep", args.train.keep);
-        config.set("tensorboard", args.train.tensorboard);
         let patience = format!("{}s", args.patience.as_secs_f64());
         config.set("patience", patience.clone());
         config.set("max_memory", args.max_memory);
+        let told = vec![("program", printable(&name).into_owned())];
+        let settings = FolderSettings { told, ..FolderSettings::of_program(name, output) };
         let folder = RunFolder::open(settings.clone())?;
-        let mut words: Vec<OsString> = Vec::new();
-        let mut give = |option: &str, value: String| words.extend([option.into(), value.into()]);
-        give("--save-every", args.train.save_every.to_string());
-        give("--keep", args.train.keep.to_string());
-        give("--patience", patience.clone());
-        if let Some(megabytes) = args.max_memory {
-            give("--max-memory", megabytes.to_string());
-        }
-        if args.train.tensorboard {
-            words.push("--tensorboard".into());
-        }
-        words.extend(security_words(&args.security));
+        // Which the program itself says.
+        let words = options.words_without(&[&OWN[..], &["backup"]].concat());
         let beginning = format!("{} of {} workers are backups", backup, args.workers);
         let program = Program { words: args.program.clone(), backup, patience };
         Ok((
@@ -212,11 +188,10 @@ impl Job {
             let page = nth_page(first, index).to_string();
             words.extend(["--dashboard".into(), page.into()]);
         }
-        if let ("ps", 0, Some(file)) = (role, index, &places.trace) {
-            words.extend(["--trace".into(), file.into()]);
-        }
-        if let ("ps", 0, Some(url)) = (role, index, &places.otlp) {
-            words.extend(["--otlp".into(), url.into()]);
+        if let ("ps", 0) = (role, index) {
+            let ExportArgs { trace, otlp } = &places.exports;
+            words.extend(trace.iter().flat_map(|file| ["--trace".into(), file.into()]));
+            words.extend(otlp.iter().flat_map(|url| ["--otlp".into(), url.to_string().into()]));
         }
         words
     }
@@ -251,15 +226,6 @@ impl Job {
 fn set_counts(config: &mut Config, args: &LaunchArgs) {
     config.set("ps", args.ps);
     config.set("workers", args.workers);
-}
-
-/// The options of TLS, for a server; its key's file it gets separately.
-fn security_words(security: &SecurityArgs) -> Vec<OsString> {
-    let SecurityArgs { key_file: _, tls_cert, tls_key, tls_ca, tls_allow } = security;
-    let files = [("--tls-cert", tls_cert), ("--tls-key", tls_key), ("--tls-ca", tls_ca)];
-    let files = files.into_iter().filter_map(|(option, file)| Some((option, file.as_ref()?)));
-    let files = files.flat_map(|(option, file)| [option.into(), file.into()]);
-    files.chain(tls_allow.iter().flat_map(|name| ["--tls-allow".into(), name.into()])).collect()
 }
 
 /// The page of a parameter server: each has the next port.

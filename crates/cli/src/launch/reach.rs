@@ -4,18 +4,15 @@
 //! users of the machine can read neither.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sync_replicas::driver::create_private_file;
 
 use crate::args::SecurityArgs;
 use crate::error::Error;
-
-const FILE: &str = "launch.json";
-
-const KEY: &str = "launch.key";
+use crate::run_folder;
+use crate::run_folder::files::{LAUNCH, LAUNCH_KEY};
 
 /// What is needed to call the parameter servers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -34,13 +31,13 @@ pub(super) struct Reachable {
 impl Reach {
     /// That of the training that a launcher runs in this folder.
     pub(crate) fn of(root: &Path) -> Result<Self, Error> {
-        let path = root.join(FILE);
+        let path = root.join(LAUNCH);
         let text = fs::read_to_string(&path).map_err(|error| {
             let shown = root.display();
             Error::usage(match error.kind() {
                 io::ErrorKind::NotFound => format!(
                     "expected the run folder of a training that `launch` runs now, got {shown}, \
-                     in which there is no {FILE}; give the address of its first parameter server"
+                     in which there is no {LAUNCH}; give the address of its first parameter server"
                 ),
                 _ => format!("{} cannot be read: {error}", path.display()),
             })
@@ -66,19 +63,19 @@ impl Reachable {
         let mut security = given.absolute().map_err(Error::failed)?;
         let mut reach = Reach { ps, security: security.clone() };
         if security.key_file.is_none() && security.tls_ca.is_none() {
-            let path = std::path::absolute(root.join(KEY)).map_err(Error::failed)?;
-            write(&path, &draw()?)?;
-            (security.key_file, reach.security.key_file) = (Some(path), Some(KEY.into()));
+            let path = std::path::absolute(root.join(LAUNCH_KEY)).map_err(Error::failed)?;
+            run_folder::write(root, LAUNCH_KEY, &format!("{}\n", draw()?))?;
+            (security.key_file, reach.security.key_file) = (Some(path), Some(LAUNCH_KEY.into()));
         }
         let text = serde_json::to_string_pretty(&reach).map_err(Error::failed)?;
-        write(&root.join(FILE), &text)?;
+        run_folder::write(root, LAUNCH, &format!("{text}\n"))?;
         Ok((written, security))
     }
 }
 
 impl Drop for Reachable {
     fn drop(&mut self) {
-        for name in [FILE, KEY] {
+        for name in [LAUNCH, LAUNCH_KEY] {
             // A folder that was abandoned is gone with them.
             let _ = fs::remove_file(self.root.join(name));
         }
@@ -92,10 +89,4 @@ fn draw() -> Result<String, Error> {
         Error::failed(format!("expected random bytes from the system, got: {error}"))
     })?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// Writes a new file, whatever was or is put there under its name.
-fn write(path: &Path, text: &str) -> Result<(), Error> {
-    let written = create_private_file(path).and_then(|mut file| writeln!(file, "{text}"));
-    written.map_err(|error| Error::failed(format!("{} cannot be written: {error}", path.display())))
 }

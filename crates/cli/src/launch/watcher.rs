@@ -7,8 +7,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use cluster::security::{Signer, TlsSettings, wall_clock};
-use cluster::{Connector, ServerStatus};
+use cluster::ServerStatus;
 
 use crate::args::SecurityArgs;
 use crate::error::Error;
@@ -29,11 +28,8 @@ pub(super) struct Watcher {
 
 impl Watcher {
     /// Asks the server at this address.
-    pub(super) fn start(address: String, security: &SecurityArgs) -> Result<Self, Error> {
-        let tls = security::tls(security);
-        tls.as_ref().map(TlsSettings::client).transpose()?;
-        let signer = Signer::new(security::key(security)?, wall_clock);
-        let reach = Connector::tcp(vec![address], signer, tls);
+    pub(super) fn start(address: &str, security: &SecurityArgs) -> Result<Self, Error> {
+        let reach = security::connector(address, security)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(Error::failed)?;
         let (goes_on, end) = channel();

@@ -24,18 +24,18 @@ use crate::train::{RunOutcome, RunRecord, hooks};
 pub(super) fn run(process: &Process) -> Result<Ended, Error> {
     let settings = &process.settings;
     // An earlier life of the chief has written the lines before.
-    let record = RunRecord::of_chief(settings, process.joined()?)?;
+    let record = RunRecord::of_chief(process.joined()?, settings.output.tensorboard)?;
     let folder = record.folder();
     if let Some(state) = checkpoint_of(last_update(process, folder), folder) {
         return told(process, &record, RunOutcome::of_checkpoint(state));
     }
     let first = folder.resumed().map_or(0, |resumed| resumed.step);
     // Servers give rows to replicas alone; what they save is for everybody.
-    let source = match settings.model.has_tables() {
+    let source = match settings.trained.model.has_tables() {
         true => Source::Checkpoints(folder.checkpoints().to_owned(), None),
         false => Source::Newest(TableRows::Elsewhere),
     };
-    let run_hook = record.hook(&Interrupt::new(), first, source);
+    let run_hook = record.hook(settings, &Interrupt::new(), first, source);
     let hooks = hooks(settings, Some(run_hook), Some(folder));
     let ended = process.fit(hooks, folder.run(), Some(record.record()));
     record.flush()?;
@@ -60,8 +60,9 @@ pub(super) fn run(process: &Process) -> Result<Ended, Error> {
             None => return Err(error),
         },
     };
-    let lacks_averages = settings.args.ema.is_some() && outcome.averages.is_none();
-    let lacks_rows = settings.model.has_tables() && matches!(outcome.rows, TableRows::Elsewhere);
+    let lacks_averages = settings.update.ema.is_some() && outcome.averages.is_none();
+    let lacks_rows =
+        settings.trained.model.has_tables() && matches!(outcome.rows, TableRows::Elsewhere);
     if (lacks_averages || lacks_rows)
         && let Some(state) = checkpoint_of(last, folder)
     {
@@ -75,27 +76,27 @@ pub(super) fn run(process: &Process) -> Result<Ended, Error> {
 fn last_update(process: &Process, folder: &RunFolder) -> u64 {
     // Without a launcher the folder may still tell of the part before, which others go on from.
     let has_ended = process.is_launched && folder.has_ended();
-    if has_ended { 0 } else { process.settings.updates }
+    if has_ended { 0 } else { process.settings.length.updates }
 }
 
 /// The end of a training of which only the last checkpoint is at hand: parameter server 0 may
 /// already have reported it, and knows more.
-fn told(process: &Process, record: &RunRecord<'_>, outcome: RunOutcome) -> Result<Ended, Error> {
+fn told(process: &Process, record: &RunRecord, outcome: RunOutcome) -> Result<Ended, Error> {
     let Some(mut summary) = record.told(outcome.global_step) else {
         return over(process, record, &outcome);
     };
     let nothing_left = |it: Resumed| it.step >= outcome.global_step;
     if record.folder().resumed().is_some_and(nothing_left) {
         // All of it was made before this start.
-        summary = record.summarize(&outcome)?;
+        summary = record.summarize(&process.settings, &outcome)?;
     }
     Ok(Ended::Over(Some(Box::new(summary))))
 }
 
-fn over(process: &Process, record: &RunRecord<'_>, outcome: &RunOutcome) -> Result<Ended, Error> {
+fn over(process: &Process, record: &RunRecord, outcome: &RunOutcome) -> Result<Ended, Error> {
     last_test::wait(process, record.folder(), outcome)?;
-    let summary = record.summarize(outcome)?;
-    record.draw(&summary);
+    let summary = record.summarize(&process.settings, outcome)?;
+    record.draw(&process.settings, &summary);
     Ok(Ended::Over(Some(Box::new(summary))))
 }
 
@@ -118,7 +119,7 @@ pub(super) fn outcome_of(
     let (last, first) = (report.global_step.get(), report.first_step.get());
     let global_step = last.unsigned_abs();
     let replicas = report.replicas.iter();
-    let delay = |replica: u64| settings.stragglers.delay(replica);
+    let delay = |replica: u64| settings.replicas.stragglers.delay(replica);
     RunOutcome {
         variables,
         averages,

@@ -3,27 +3,31 @@
 //! It knows every update and every replica, whatever process is away. Invariant: a disk that takes
 //! no lines ends no training; they are tried again.
 
+use std::net::TcpListener;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use cluster::ClusterReport;
+use cluster::{Cluster, ClusterReport};
 use sync_replicas::record::Record;
 
 use super::chief::{checkpoint_of, outcome_of};
 use super::ended::Ended;
 use super::last_test;
 use super::process::Process;
+use crate::config::Config;
 use crate::error::Error;
 use crate::exports::Exports;
 use crate::lock::lock;
 use crate::metrics::unwritten;
 use crate::observe::{self, Observed};
+use crate::run_folder::RunFolder;
 use crate::run_log::RunLog;
+use crate::settings::Output;
 use crate::table_rows::TableRows;
 use crate::trace::Place;
-use crate::train::{RunRecord, hooks};
+use crate::train::{RunRecord, hooks, settings_of};
 
 /// The time between two reads of the record.
 const LOOK: Duration = Duration::from_millis(250);
@@ -31,30 +35,48 @@ const LOOK: Duration = Duration::from_millis(250);
 pub(super) fn run(process: &Process) -> Result<Ended, Error> {
     let settings = &process.settings;
     let page = observe::listen(process.page)?;
-    let (folder, events) = (process.owned()?, Record::new());
-    let exports = Exports::start(&settings.args, &events, folder.run(), Place::Cluster)?;
-    let record = RunRecord::open(settings, folder, events)?;
-    let folder = record.folder();
-    if let Some(page) = page {
-        let status = process.cluster.status_handle();
-        let observed = Observed::new(move || status.get()).with_record(record.record());
-        observe::serve(observed.in_folder(folder.root()), page)?;
-    }
-    let writer = Writer::start(Arc::clone(record.log())).map_err(unwritten)?;
-    let hooks = hooks(settings, None, Some(folder));
-    let report = process.fit(hooks, folder.run(), Some(record.record()));
-    writer.end();
-    drop(exports);
+    let folder = process.owned()?;
+    let config = settings_of(settings, &folder)?;
+    let (record, report) =
+        lead(&process.cluster, &settings.output, folder, config, page, |record| {
+            let folder = record.folder();
+            process.fit(hooks(settings, None, Some(folder)), folder.run(), Some(record.record()))
+        })?;
     if let Err(error) = write_end(process, &record, report.as_ref().ok()) {
         tracing::error!(%error, "the end of the metrics is not written");
     }
     Ok(Ended::of(&report?))
 }
 
+/// Writes, shows and sends what happens in a cluster, whatever is trained, while `serve` has part
+/// in it.
+pub(super) fn lead<R>(
+    cluster: &Cluster,
+    output: &Output,
+    folder: RunFolder,
+    config: Config,
+    page: Option<TcpListener>,
+    serve: impl FnOnce(&RunRecord) -> R,
+) -> Result<(RunRecord, R), Error> {
+    let events = Record::new();
+    let exports = Exports::start(&output.exports, &events, folder.run(), Place::Cluster)?;
+    let record = RunRecord::open(folder, events, config, output.tensorboard)?;
+    if let Some(page) = page {
+        let status = cluster.status_handle();
+        let observed = Observed::new(move || status.get()).with_record(record.record());
+        observe::serve(observed.in_folder(record.folder().root()), page)?;
+    }
+    let writer = Writer::start(Arc::clone(record.log())).map_err(unwritten)?;
+    let served = serve(&record);
+    writer.end();
+    drop(exports);
+    Ok((record, served))
+}
+
 /// The lines still to write, and the result of a finished training.
 fn write_end(
     process: &Process,
-    record: &RunRecord<'_>,
+    record: &RunRecord,
     report: Option<&ClusterReport<f32>>,
 ) -> Result<(), Error> {
     record.flush()?;
@@ -72,17 +94,17 @@ fn write_end(
     let rows = TableRows::Saved(state.tables);
     let outcome = outcome_of(report, settings, (state.variables, averages, rows));
     last_test::wait(process, folder, &outcome)?;
-    record.write_result(&record.summarize(&outcome)?)
+    record.write_result(&record.summarize(settings, &outcome)?)
 }
 
 /// A thread that writes lines until it is ended.
-pub(super) struct Writer {
+struct Writer {
     thread: JoinHandle<()>,
     goes_on: Sender<()>,
 }
 
 impl Writer {
-    pub(super) fn start(log: Arc<Mutex<RunLog>>) -> std::io::Result<Self> {
+    fn start(log: Arc<Mutex<RunLog>>) -> std::io::Result<Self> {
         let (goes_on, end) = channel();
         let thread = std::thread::Builder::new().name("metrics".to_owned()).spawn(move || {
             while end.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
@@ -95,7 +117,7 @@ impl Writer {
         Ok(Self { thread, goes_on })
     }
 
-    pub(super) fn end(self) {
+    fn end(self) {
         drop(self.goes_on);
         // Nothing in it panics.
         let _ = self.thread.join();

@@ -5,7 +5,7 @@
 //! no folder.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cluster::exit::Exit;
@@ -16,11 +16,10 @@ use super::pauses::Pauses;
 use super::process::Process;
 use crate::best::Best;
 use crate::error::Error;
-use crate::history::TESTS;
-use crate::measures::value;
 use crate::metrics::{Evaluation, Metrics, unwritten};
 use crate::output::say;
 use crate::run_folder::RunFolder;
+use crate::run_folder::files::TESTS;
 use crate::summary::headline;
 use crate::table_rows::TableRows;
 use crate::tester::{Source, Tester};
@@ -31,14 +30,15 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Tests every checkpoint that it can until training is over, or until it is asked to end.
 pub(super) fn run(process: &Process) -> Result<Ended, Error> {
     let settings = &process.settings;
-    if settings.args.out.is_none() && settings.args.checkpoint_dir.is_none() {
+    let output = &settings.output;
+    if output.out.is_none() && output.checkpoint_dir.is_none() {
         let needed =
             "an evaluator tests checkpoints: give --out or --checkpoint-dir of the training";
         return Err(Error::usage(needed));
     }
     let pauses = Pauses::new(process)?;
     let tester = Tester::new(settings, Source::Newest(TableRows::Elsewhere));
-    let best = settings.args.keep_best.zip(settings.args.out.as_deref());
+    let best = output.keep_best.zip(output.out.as_deref());
     let mut best = best.map(|(measure, out)| Best::new(out, measure));
     let (mut known, mut lines, mut since) = (BTreeSet::new(), None, Instant::now());
     loop {
@@ -48,12 +48,14 @@ pub(super) fn run(process: &Process) -> Result<Ended, Error> {
         for (key, state) in newer(&folder, &known)? {
             let evaluation = tester.evaluate(&state).map_err(Error::failed)?;
             // Before the line, by which others know that this was done.
-            if let Some(best) = &mut best {
-                keep_if_best(best, &evaluation, &state);
+            let keep = |folder: &Path| checkpoint::write(folder, &state, 1);
+            let kept = best.as_mut().map(|best| best.take(&evaluation, None, keep));
+            if let Some(Err(error)) = kept {
+                say(error);
             }
             if lines.is_none() {
                 // Without a run folder it is beside the checkpoints.
-                let root = settings.args.out.as_deref().unwrap_or_else(|| folder.checkpoints());
+                let root = output.out.as_deref().unwrap_or_else(|| folder.checkpoints());
                 let file = root.join(TESTS[1]);
                 lines = Some(Metrics::append(&file).map_err(unwritten)?);
             }
@@ -61,10 +63,10 @@ pub(super) fn run(process: &Process) -> Result<Ended, Error> {
                 lines.add("evaluation", &evaluation);
                 lines.flush().map_err(unwritten)?;
             }
-            if !settings.args.quiet {
+            if !output.quiet {
                 say(format!("update {}  {}", evaluation.step, words(&evaluation)));
             }
-            over |= evaluation.step.unsigned_abs() >= settings.updates;
+            over |= evaluation.step.unsigned_abs() >= settings.length.updates;
             known.insert(key);
             since = Instant::now();
         }
@@ -107,15 +109,6 @@ fn newer(
         }
     }
     Ok(found)
-}
-
-/// A failed write ends nothing.
-fn keep_if_best(best: &mut Best, test: &Evaluation, state: &TrainingState<f32>) {
-    let Some(value) = value(best.measure().metric, test, None) else { return };
-    let kept = best.tested(test.step, value, |folder| checkpoint::write(folder, state, 1));
-    if let Err(error) = kept {
-        say(error);
-    }
 }
 
 fn words(evaluation: &Evaluation) -> String {

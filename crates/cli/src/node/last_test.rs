@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use super::pauses::Pauses;
 use super::process::Process;
 use crate::error::Error;
-use crate::history::TESTS;
 use crate::metrics::last_evaluation;
 use crate::run_folder::RunFolder;
+use crate::run_folder::files::TESTS;
 use crate::train::RunOutcome;
 
 /// The time between two checks of its file.
@@ -25,8 +25,8 @@ pub(super) fn wait(
     outcome: &RunOutcome,
 ) -> Result<(), Error> {
     let settings = &process.settings;
-    let early = outcome.global_step < settings.updates && outcome.stopped_by.is_none();
-    if settings.args.keep_best.is_none() || early {
+    let early = outcome.global_step < settings.length.updates && outcome.stopped_by.is_none();
+    if settings.output.keep_best.is_none() || early {
         return Ok(());
     }
     let (tests, begun, pauses) =

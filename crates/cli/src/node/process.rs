@@ -2,26 +2,25 @@
 //!
 //! The training is the one of `train`, from the same settings.
 
-use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use cluster::spec::{Node, Role};
-use cluster::{Cluster, ClusterReport, OnCluster, ProcessHandle, Wire};
+use cluster::spec::{Node, Role, Task};
+use cluster::{Cluster, ClusterReport, OnCluster, ProcessHandle};
 use sync_replicas::checkpoint::RunId;
 use sync_replicas::record::Record;
 use sync_replicas::{Hooks, SyncReplicas};
 
-use crate::args::{NodeArgs, says_what_is_trained};
+use crate::args::{NodeArgs, PsArg, says_what_is_trained};
+use crate::command_line::Options;
 use crate::config::Config;
 use crate::error::{Error, UsageError};
 use crate::observe;
 use crate::optional::set;
-use crate::replicas::replicas;
 use crate::resolved::ClusterOptions;
-use crate::run_folder::RunFolder;
+use crate::run_folder::{FolderSettings, RunFolder};
 use crate::security;
-use crate::settings::{Resume, Settings};
+use crate::settings::{Output, Settings};
 use crate::train::{learner, shard};
 
 /// A process that knows its place, ready to run.
@@ -52,26 +51,20 @@ impl Process {
         let cluster = cluster_of(&args, stop)?.wire(args.wire);
         let workers = cluster.place().num_replicas();
         let mut settings = match cluster.place().task.role {
-            Role::Evaluator => Settings::check_of_evaluator(args.train)?,
-            _ => Settings::check_in_cluster(args.train, workers, args.backup)?,
+            Role::Evaluator => Settings::check_of_evaluator(args.train.clone())?,
+            _ => Settings::check_in_cluster(args.train.clone(), workers, args.backup)?,
         };
-        settings.resume = match settings.resume {
-            Resume::From(path) => Resume::OwnOr(path),
-            _ => Resume::IfAny,
-        };
+        settings.output.resume = settings.output.resume.in_each_life();
         let cluster = cluster
-            .agree("model", settings.kind.name())
-            .agree("data", settings.identity())
-            .agree("columns", settings.columns())
-            .agree("seed", settings.args.seed)
-            .agree("batch size", settings.batch_size);
+            .agree("model", settings.trained.kind.name())
+            .agree("data", settings.trained.identity())
+            .agree("columns", settings.trained.columns())
+            .agree("seed", settings.trained.seed)
+            .agree("batch size", settings.length.batch_size);
         let (task, is_chief) = (cluster.place().task, cluster.place().is_chief());
         let leads = task.role == Role::Ps && task.index == 0;
-        if (is_chief || leads) && settings.args.out.is_none() {
-            return Err(Error::usage(format!(
-                "{task} writes into the run folder, and a later life of it must find that again: \
-                 give --out"
-            )));
+        if is_chief || leads {
+            needs_out(task, &settings.output)?;
         }
         let patience = args.patience;
         let config = (leads && !args.end_with_stdin).then(|| {
@@ -79,8 +72,7 @@ impl Process {
             // Each process has its own port.
             let options = ClusterOptions { wire, patience, metrics_port: None, security };
             let mut config = Config::in_cluster(&settings, &options)?;
-            config.set("ps", args.ps);
-            config.set("worker_hosts", args.worker_hosts);
+            config.set_place(&args);
             Ok::<_, UsageError>(config)
         });
         let config = config.transpose()?;
@@ -98,20 +90,9 @@ impl Process {
         })
     }
 
-    /// The run folder, for the process that writes the checkpoints: an earlier life of it may have
-    /// been there, or its launcher has prepared it.
+    /// The run folder, for the process that writes the checkpoints.
     pub(super) fn owned(&self) -> Result<RunFolder, Error> {
-        match &self.config {
-            None => RunFolder::join(&self.settings)
-                .and_then(|mut folder| folder.hold().map(|()| folder)),
-            Some(config) => RunFolder::open(&self.settings).and_then(|folder| {
-                folder.record(&self.settings, config)?;
-                if let Some(from) = folder.from() {
-                    tracing::info!("{}", from.words());
-                }
-                Ok(folder)
-            }),
-        }
+        owned(&self.settings, self.config.as_ref())
     }
 
     /// The run folder, for the others.
@@ -126,11 +107,42 @@ impl Process {
         run: RunId,
         record: Option<&Record>,
     ) -> Result<ClusterReport<f32>, Error> {
-        let variables = self.settings.model.variables(self.settings.args.seed)?;
-        let described = set(replicas(&self.settings)?.run_id(run), record, SyncReplicas::record);
+        let Settings { trained, update, replicas, .. } = &self.settings;
+        let variables = trained.variables()?;
+        let described = set(replicas.with(update).run_id(run), record, SyncReplicas::record);
         let trainer = described.on(&self.cluster).build(variables)?;
         let learner = learner(&self.settings);
         Ok(trainer.fit(&learner, |_| shard(&self.settings), hooks)?)
+    }
+}
+
+/// The run folder, for the process that writes the checkpoints: an earlier life of it may have been
+/// there. What it records is `config`; without one its launcher has prepared the folder.
+pub(super) fn owned(
+    settings: impl Into<FolderSettings>,
+    config: Option<&Config>,
+) -> Result<RunFolder, Error> {
+    let Some(config) = config else {
+        let mut folder = RunFolder::join(settings)?;
+        return folder.hold().map(|()| folder);
+    };
+    let settings = settings.into();
+    let folder = RunFolder::open(settings.clone())?;
+    folder.record(settings, config)?;
+    if let Some(from) = folder.from() {
+        tracing::info!("{}", from.words());
+    }
+    Ok(folder)
+}
+
+/// Refuses a process that writes into a run folder without a name for it.
+pub(super) fn needs_out(task: Task, output: &Output) -> Result<(), Error> {
+    match output.out {
+        Some(_) => Ok(()),
+        None => Err(Error::usage(format!(
+            "{task} writes into the run folder, and a later life of it must find that again: give \
+             --out"
+        ))),
     }
 }
 
@@ -147,35 +159,35 @@ pub(super) fn cluster_of(args: &NodeArgs, stop: ProcessHandle) -> Result<Cluster
 ///
 /// # Errors
 /// When its place is invalid.
-pub fn serves_any_program(args: &NodeArgs, words: &[OsString]) -> Result<bool, Error> {
-    let is_server = place(args)?.task.role == Role::Ps;
-    // Which a program would say itself.
-    let of_ours = args.backup.is_some() || args.wire != Wire::default();
-    Ok(is_server && !of_ours && says_what_is_trained("node", words).is_none())
+pub fn serves_any_program(args: &NodeArgs, options: &Options) -> Result<bool, Error> {
+    // Which a program says itself.
+    let of_ours = |name: &str| ["backup", "wire"].contains(&name) || says_what_is_trained(name);
+    Ok(place(args)?.task.role == Role::Ps && options.find(of_ours).is_none())
 }
 
 /// From options if they say it, otherwise from the environment.
 fn place(args: &NodeArgs) -> Result<Node, Error> {
-    if let (Some(role), None) = (&args.role, &args.worker_hosts) {
-        if role != "evaluator" {
-            let option = "--role";
-            let expected = "--ps and --worker-hosts with it, with everybody's addresses";
-            return Err(UsageError::number(option, expected, role).into());
+    let count = match (args.role, &args.ps, &args.worker_hosts) {
+        (Some(role), Some(PsArg::At(ps)), Some(workers)) => {
+            let [ps, workers, role] = [ps.to_string(), workers.to_string(), role.to_string()];
+            return Ok(Node::from_flags(&ps, &workers, &role, args.index)?);
         }
         // It speaks to no process, so that any addresses will do.
-        return Ok(Node::from_flags("127.0.0.1:1", "127.0.0.1:2", role, 0)?);
-    }
-    if let (Some(role), Some(ps), Some(workers)) = (&args.role, &args.ps, &args.worker_hosts) {
-        return Ok(Node::from_flags(ps, workers, role, args.index)?);
-    }
-    let ps = match &args.ps {
-        None => 1,
-        Some(count) => count.parse().map_err(|_| {
+        (Some(role @ Role::Evaluator), _, None) => {
+            return Ok(Node::from_flags("127.0.0.1:1", "127.0.0.1:2", &role.to_string(), 0)?);
+        }
+        (Some(role), ..) => {
+            let expected = "--ps and --worker-hosts with it, with everybody's addresses";
+            return Err(UsageError::option("--role", expected, role.to_string()).into());
+        }
+        (None, Some(PsArg::At(ps)), _) => {
             let expected = "a number, or addresses together with --role and --worker-hosts";
-            UsageError::number("--ps", expected, count)
-        })?,
+            return Err(UsageError::option("--ps", expected, ps.to_string()).into());
+        }
+        (None, Some(PsArg::Count(count)), _) => *count,
+        (None, None, _) => 1,
     };
-    let Some(cluster) = Cluster::from_env(ps)? else {
+    let Some(cluster) = Cluster::from_env(count)? else {
         return Err(Error::usage(
             "expected a place in a cluster from --role, --index, --ps and --worker-hosts, from \
              TF_CONFIG, or from srun, got none of them; `sync-replicas launch` starts all \
@@ -210,7 +222,7 @@ mod tests {
             let given = command_line::read(words.split_whitespace().map(Into::into));
             let given = given.expect("is valid");
             let Command::Node(args) = given.command else { panic!("{words}") };
-            let serves = serves_any_program(&args, &given.words).expect("it has a place");
+            let serves = serves_any_program(&args, &given.options).expect("it has a place");
             assert_eq!(serves, expected, "{words}");
         }
         check("--role ps", true);
@@ -219,9 +231,37 @@ mod tests {
         check("--role worker", false);
         check("--role ps --backup 1", false);
         check("--role ps --wire bf16", false);
+        check("--role ps --wire=f32", false);
         check("--role ps --model mlp", false);
         check("--role ps --replicas-to-aggregate 1", false);
         check("--role ps --l1 0.5 --optimizer ftrl", false);
+    }
+
+    /// What cannot be a place is refused, by its option.
+    #[test]
+    fn a_place_is_whole() {
+        #[track_caller]
+        fn check(words: &str, expected: &str) {
+            let given = command_line::read(words.split_whitespace().map(Into::into));
+            let told = given.map_err(|error| error.to_string()).and_then(|given| {
+                let Command::Node(args) = given.command else { panic!("{words}") };
+                place(&args).map(|node| node.task.to_string()).map_err(|error| error.to_string())
+            });
+            let words = told.unwrap_or_else(|error| error);
+            assert!(words.contains(expected), "{words} does not say {expected}");
+        }
+        check("x node --role ps --ps h:1,h:2 --worker-hosts h:3 --index 1", "ps 1");
+        check("x node --role evaluator --ps h:1", "evaluator 0");
+        let all =
+            "--role: expected --ps and --worker-hosts with it, with everybody's addresses, got";
+        check("x node --role worker", all);
+        check("x node --role worker --worker-hosts h:1", all);
+        check("x node --role worker --ps 2 --worker-hosts h:1", all);
+        check("x node --ps h:1", "--ps: expected a number, or addresses together with --role");
+        check("x node --ps h", "expected HOST:PORT,... or a number");
+        check("x node --ps h:1,h:0", "expected host:port with a port from 1 to 65535, got h:0");
+        check("x node --role worker --worker-hosts h", "expected host:port with a port");
+        check("x node --role boss", "[possible values: ps, worker, evaluator]");
     }
 
     /// The files are of the whole cluster; each process says which it is.
@@ -242,6 +282,6 @@ mod tests {
         assert_eq!(again.config, first.config);
         let worker = process("--role worker --index 1", &at("b"), Some(&written));
         assert_eq!(worker.cluster.place().num_replicas(), 2);
-        assert_eq!(worker.settings.replicas_to_aggregate, 1);
+        assert_eq!(worker.settings.replicas.replicas_to_aggregate, 1);
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use tabular::scores::Scores;
 
-use crate::history::{METRICS, TESTS};
+use crate::run_folder::files::{METRICS, TESTS};
 use crate::summary::headline_number;
 
 /// The most bytes of one file read at a time.

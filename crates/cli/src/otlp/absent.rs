@@ -4,6 +4,7 @@
 use sync_replicas::checkpoint::RunId;
 use sync_replicas::record::Record;
 
+use crate::args::CollectorUrl;
 use crate::error::Error;
 
 /// Never there.
@@ -15,7 +16,11 @@ impl Otlp {
     ///
     /// # Errors
     /// As [`check`].
-    pub(crate) fn start(url: Option<&str>, _: &Record, _: RunId) -> Result<Option<Self>, Error> {
+    pub(crate) fn start(
+        url: Option<&CollectorUrl>,
+        _: &Record,
+        _: RunId,
+    ) -> Result<Option<Self>, Error> {
         check(url).map(|()| None)
     }
 }
@@ -24,7 +29,7 @@ impl Otlp {
 ///
 /// # Errors
 /// When it is given.
-pub(crate) fn check(url: Option<&str>) -> Result<(), Error> {
+pub(crate) fn check(url: Option<&CollectorUrl>) -> Result<(), Error> {
     let Some(url) = url else { return Ok(()) };
     Err(Error::usage(format!(
         "--otlp {url}: this program was built without it: build it with `--features otlp`"

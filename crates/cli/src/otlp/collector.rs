@@ -13,7 +13,7 @@ use sync_replicas::driver::with_causes;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::error::{Error, UsageError};
+use crate::args::CollectorUrl;
 
 /// Spans in one message; some 300 bytes each, and a collector takes 4 MiB by default.
 const MOST: usize = 4096;
@@ -27,7 +27,8 @@ pub(super) struct Collector {
 
 impl Collector {
     /// Call it in a tokio runtime, which will carry the connection.
-    pub(super) fn new(endpoint: &Endpoint, resource: Resource) -> Self {
+    pub(super) fn new(url: &CollectorUrl, resource: Resource) -> Self {
+        let endpoint = Endpoint::from(url.uri().clone());
         Self { client: TraceServiceClient::new(endpoint.connect_lazy()), resource }
     }
 
@@ -65,56 +66,6 @@ impl Collector {
     }
 }
 
-/// Where a collector is.
-///
-/// # Errors
-/// When it is not `http://HOST:PORT`.
-pub(super) fn endpoint(url: &str) -> Result<Endpoint, Error> {
-    let refused = || {
-        let expected = "http://HOST:PORT of a collector that takes OTLP over gRPC, usually on port \
-                        4317 (one with TLS is reached by way of a collector on this machine)";
-        Error::from(UsageError::number("--otlp", expected, url))
-    };
-    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| refused())?;
-    let uri = endpoint.uri();
-    let has_place = uri.host().is_some_and(|host| !host.is_empty()) && uri.port_u16().is_some();
-    let is_whole = uri.scheme_str() == Some("http") && has_place;
-    // What it would be told besides is not of gRPC.
-    let is_bare = ["", "/"].contains(&uri.path()) && uri.query().is_none();
-    let has_no_user = uri.authority().is_some_and(|it| !it.as_str().contains('@'));
-    (is_whole && is_bare && has_no_user).then_some(endpoint).ok_or_else(refused)
-}
-
 fn words(status: &Status) -> String {
     with_causes(format!("{}: {}", status.code(), status.message()), status)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_collector_is_at_a_host_and_a_port() {
-        #[track_caller]
-        fn check(url: &str, is_taken: bool) {
-            let told = endpoint(url).map(drop).map_err(|error| error.to_string());
-            assert_eq!(told.is_ok(), is_taken, "{url}: {told:?}");
-            let words = "--otlp: expected http://HOST:PORT of a collector that";
-            assert!(told.err().is_none_or(|it| it.starts_with(words) && it.ends_with(url)));
-        }
-        check("http://collector:4317", true);
-        check("http://127.0.0.1:4317/", true);
-        check("http://[::1]:4317", true);
-        for url in ["", "collector", "collector:4317", ":4317", "http://", "http://:4317"] {
-            check(url, false);
-        }
-        // HTTP's own port is no collector's, and so is no default.
-        check("http://collector", false);
-        check("https://collector:4317", false);
-        check("http://collector:65536", false);
-        check("http://collector:4318/v1/traces", false);
-        check("http://collector:4317?key=1", false);
-        check("http://name:word@collector:4317", false);
-        check("http://coll ector:4317", false);
-    }
 }

@@ -13,8 +13,9 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::attributes::resource;
-use super::collector::{Collector, endpoint};
+use super::collector::Collector;
 use super::steps::Steps;
+use crate::args::CollectorUrl;
 use crate::error::Error;
 
 /// The time between two reads of the record: it keeps what a fast training does in several of
@@ -39,20 +40,19 @@ impl Otlp {
     /// Begins to send, if requested; whether a collector is there shows later.
     ///
     /// # Errors
-    /// As [`check`], and the system's errors.
+    /// The system's errors.
     pub(crate) fn start(
-        url: Option<&str>,
+        url: Option<&CollectorUrl>,
         record: &Record,
         run: RunId,
     ) -> Result<Option<Self>, Error> {
         let Some(url) = url else { return Ok(None) };
-        let endpoint = endpoint(url)?;
         let failed = |error| Error::failed(format!("--otlp {url}: nothing can be sent: {error}"));
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let in_runtime = runtime.enter();
         let follower = Follower {
-            collector: Collector::new(&endpoint, resource(run)),
-            url: url.to_owned(),
+            collector: Collector::new(url, resource(run)),
+            url: url.to_string(),
             steps: Steps::new(run, LATE),
             record: record.clone(),
             cursor: Cursor::default(),
@@ -72,14 +72,6 @@ impl Drop for Otlp {
         // Nothing in it panics.
         self.thread.take().into_iter().for_each(|thread| drop(thread.join()));
     }
-}
-
-/// Refuses an address that cannot be a collector's, without looking for it.
-///
-/// # Errors
-/// When it is invalid.
-pub(crate) fn check(url: Option<&str>) -> Result<(), Error> {
-    url.map_or(Ok(()), |url| endpoint(url).map(drop))
 }
 
 fn follow(runtime: Runtime, mut follower: Follower, mut end: oneshot::Receiver<()>) {

@@ -1,6 +1,5 @@
 //! What the machines are like: a run, measured times, a plan, or a distribution in one line.
 
-use std::fmt::Display;
 use std::path::Path;
 
 use cluster::spec::check_address;
@@ -49,17 +48,21 @@ pub(super) fn read(args: &PlanArgs) -> Result<Source, Error> {
             _ => (None, None),
         };
         Source { name, notes, fleet: plan.into(), trace: None, machines, gradients }
-    } else {
-        let text = args.compute.clone().unwrap_or_default();
-        let mut compute = distribution("--compute", &text)?;
-        let mut name = text;
-        if let Some(text) = &args.stragglers {
-            compute = with_stragglers(compute, text)?;
-            name = format!("{name}, stragglers {text}");
+    } else if let Some(compute) = &args.compute {
+        let (mut name, mut law) = (compute.to_string(), compute.law.clone());
+        if let Some(stragglers) = &args.stragglers {
+            name = format!("{name}, stragglers {stragglers}");
+            law = Distribution::Mixture {
+                probability: stragglers.part,
+                body: law.into(),
+                straggler: stragglers.law.clone().into(),
+            };
         }
-        let plan = bare(compute, args.reference)?;
+        let plan = bare(law, args.reference)?;
         let notes = Vec::new();
         Source { name, notes, fleet: plan.into(), trace: None, machines: None, gradients: None }
+    } else {
+        return Err(Error::usage("expected RUN, --times, --plan or --compute, got none"));
     };
     source.fleet.plan.seed = args.seed;
     source.fleet = source.fleet.in_mode(args.mode);
@@ -103,7 +106,7 @@ fn measured(
 
 /// A plan with a distribution alone, without leases, whose length changes with the times.
 fn bare(compute: Distribution, reference: bool) -> Result<Plan, Error> {
-    let failed = |error| refused("--reference", "", error);
+    let failed = |error| Error::usage(format!("--reference: {error}"));
     let plan = Plan::new(compute, 1, 1).map_err(failed)?;
     if !reference {
         return Ok(plan);
@@ -113,38 +116,4 @@ fn bare(compute: Distribution, reference: bool) -> Result<Plan, Error> {
         *settings = Settings { admission, step_deadline: None, ..settings.clone().reference() };
     })
     .map_err(failed)
-}
-
-/// `NAME:key=value,...` as a distribution, in the words of plan files.
-fn distribution(option: &str, text: &str) -> Result<Distribution, Error> {
-    let (name, keys) = text.split_once(':').unwrap_or((text, ""));
-    let is_word = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
-    if name.is_empty() || !name.chars().all(is_word) {
-        return Err(refused(option, text, "expected a law such as exponential:mean=1"));
-    }
-    let toml = format!("replicas_to_aggregate = 1\ncompute.{name} = {{ {keys} }}\n");
-    match Plan::read(&toml) {
-        Ok(plan) => Ok(plan.compute),
-        Err(error) => Err(refused(option, text, error.message())),
-    }
-}
-
-fn with_stragglers(body: Distribution, text: &str) -> Result<Distribution, Error> {
-    const OPTION: &str = "--stragglers";
-    let Some((part, straggler)) = text.split_once('=') else {
-        let problem = "expected PART=LAW, such as 0.02=exponential:mean=9";
-        return Err(refused(OPTION, text, problem));
-    };
-    let number: f64 = part.trim().parse().map_err(|_| {
-        let expected = "expected a probability from 0 to 1 before the `=`";
-        refused(OPTION, text, format!("{expected}, got {part:?}"))
-    })?;
-    let probability =
-        number.try_into().map_err(|error: simulator::NumberError| refused(OPTION, text, error))?;
-    let straggler = distribution(OPTION, straggler)?;
-    Ok(Distribution::Mixture { probability, body: body.into(), straggler: straggler.into() })
-}
-
-fn refused(option: &str, text: &str, problem: impl Display) -> Error {
-    Error::usage(format!("{option} {text}: {problem}"))
 }

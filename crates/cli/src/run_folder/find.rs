@@ -5,11 +5,9 @@ use std::path::{Path, PathBuf};
 
 use sync_replicas::checkpoint::{self, CheckpointError};
 
+use super::files::CHECKPOINTS;
 use super::run_file::RunFile;
 use crate::error::Error;
-
-/// The default place of checkpoints.
-pub(super) const USUAL: &str = "checkpoint";
 
 /// What was found there.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,9 +31,9 @@ impl Place {
         }
         let place = if let Some(run) = RunFile::read(path)? {
             Self::Run { root: path.to_owned(), checkpoints: run.checkpoints_of(path) }
-        } else if path.join(USUAL).is_dir() {
+        } else if path.join(CHECKPOINTS).is_dir() {
             // Of a version that left no file.
-            Self::Run { root: path.to_owned(), checkpoints: path.join(USUAL) }
+            Self::Run { root: path.to_owned(), checkpoints: path.join(CHECKPOINTS) }
         } else {
             Self::of_checkpoints(path)?
         };

@@ -1,22 +1,14 @@
 //! What a run folder must know of the run in it, whatever is trained.
 
-use std::path::PathBuf;
-
-use crate::settings::{Resume, Settings};
+use crate::settings::{Output, Settings};
 
 /// What a run folder must know of the run in it.
 #[derive(Clone, Debug)]
 pub struct FolderSettings {
     /// The stem of the folder's name, if it has none.
     pub name: String,
-    /// Where it is, if given.
-    pub out: Option<PathBuf>,
-    /// Where checkpoints are, if given.
-    pub checkpoint_dir: Option<PathBuf>,
-    /// What to go on from.
-    pub resume: Resume,
-    /// How many checkpoints are kept.
-    pub keep: usize,
+    /// Where it is, and what it goes on from.
+    pub output: Output,
     /// The update to end after, if the launcher knows it.
     pub updates: Option<u64>,
     /// What predicts with its checkpoints, as JSON, if the program knows it.
@@ -25,15 +17,19 @@ pub struct FolderSettings {
     pub told: Vec<(&'static str, String)>,
 }
 
+impl FolderSettings {
+    /// Of a program that is not ours.
+    pub(crate) fn of_program(name: String, output: Output) -> Self {
+        Self { name, output, updates: None, model: None, told: Vec::new() }
+    }
+}
+
 impl From<&Settings> for FolderSettings {
     fn from(settings: &Settings) -> Self {
         Self {
-            name: settings.kind.name().to_owned(),
-            out: settings.args.out.clone(),
-            checkpoint_dir: settings.args.checkpoint_dir.clone(),
-            resume: settings.resume.clone(),
-            keep: settings.keep,
-            updates: Some(settings.updates),
+            name: settings.trained.kind.name().to_owned(),
+            output: settings.output.clone(),
+            updates: Some(settings.length.updates),
             model: serde_json::to_string_pretty(&settings.described()).ok(),
             told: settings.describe(),
         }

@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sync_replicas::checkpoint::RunId;
 
+use super::files::RUN;
 use super::whole::{unwritable, write_whole};
 use crate::error::Error;
-
-const FILE: &str = "run.json";
 
 /// The contents of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +39,7 @@ pub struct Resumed {
 impl RunFile {
     /// That of a run folder; `None` if there is none.
     pub(super) fn read(root: &Path) -> Result<Option<Self>, Error> {
-        let path = root.join(FILE);
+        let path = root.join(RUN);
         let file = match fs::read_to_string(&path) {
             Ok(text) => serde_json::from_str(&text).map(Some).map_err(io::Error::from),
             Err(error) => match error.kind() {
@@ -66,7 +65,7 @@ impl RunFile {
 
     /// Writes it.
     pub(super) fn write(&self, root: &Path) -> Result<(), Error> {
-        let path = root.join(FILE);
+        let path = root.join(RUN);
         let text =
             serde_json::to_string_pretty(self).map_err(|error| unwritable(&path, &error.into()))?;
         write_whole(&path, &format!("{text}\n"))

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use sync_replicas::checkpoint;
 
-use super::find::{Place, USUAL};
+use super::files::CHECKPOINTS;
+use super::find::Place;
 use super::folder_settings::FolderSettings;
 use super::name;
 use super::run_file::RunFile;
@@ -27,7 +28,7 @@ pub(super) fn source(settings: &FolderSettings) -> Result<Option<Source>, Error>
         let newest = checkpoint::latest(&checkpoints)?;
         Ok::<_, Error>(newest.map(|_| Place::Run { root, checkpoints }))
     };
-    let place = match &settings.resume {
+    let place = match &settings.output.resume {
         Resume::Never => None,
         Resume::From(path) => Some(Place::of(path)?),
         Resume::IfAny => own()?,
@@ -40,7 +41,7 @@ pub(super) fn source(settings: &FolderSettings) -> Result<Option<Source>, Error>
     };
     let state = AnyState::read(place.checkpoints())?;
     let at = state.global_step().get();
-    if let (Resume::From(_), Some(updates)) = (&settings.resume, settings.updates)
+    if let (Resume::From(_), Some(updates)) = (&settings.output.resume, settings.updates)
         && at.unsigned_abs() >= updates
     {
         return Err(Error::usage(format!(
@@ -52,7 +53,7 @@ pub(super) fn source(settings: &FolderSettings) -> Result<Option<Source>, Error>
 }
 
 pub(super) fn root(settings: &FolderSettings, source: Option<&Source>) -> PathBuf {
-    match (&settings.out, source.map(|source| &source.place)) {
+    match (&settings.output.out, source.map(|source| &source.place)) {
         (Some(out), _) => out.clone(),
         (None, Some(Place::Run { root, .. })) => root.clone(),
         (None, _) => name::fresh(&settings.name),
@@ -64,9 +65,9 @@ pub(super) fn checkpoints(
     root: &Path,
     file: Option<&RunFile>,
 ) -> PathBuf {
-    match (&settings.checkpoint_dir, file) {
+    match (&settings.output.checkpoint_dir, file) {
         (Some(folder), _) => folder.clone(),
         (None, Some(file)) => file.checkpoints_of(root),
-        (None, None) => root.join(USUAL),
+        (None, None) => root.join(CHECKPOINTS),
     }
 }

@@ -11,12 +11,13 @@ use sync_replicas::driver::{append_private_file, create_private_file};
 
 use super::event::OURS;
 use crate::error::{Error, UsageError};
+use crate::run_folder::files::{BEST_SO_FAR, LAUNCH, MODEL, RUN};
 
 /// How many older files are kept.
 const OLDER: usize = 2;
 
 /// The files of a run folder that are also JSON.
-const OF_A_RUN: [&str; 4] = ["best.json", "launch.json", "model.json", "run.json"];
+const OF_A_RUN: [&str; 4] = [BEST_SO_FAR, LAUNCH, MODEL, RUN];
 
 /// Why a file is not available.
 const HELD: &str = "another training writes its trace there now; wait for it, end it, or give \
@@ -131,7 +132,7 @@ pub(crate) fn check(path: Option<&Path>) -> Result<(), Error> {
     };
     tried.map_err(|error| {
         let expected = "a file that can be written, in a folder that exists";
-        UsageError::number("--trace", expected, format!("{}: {error}", path.display())).into()
+        UsageError::option("--trace", expected, format!("{}: {error}", path.display())).into()
     })
 }
 
@@ -144,7 +145,7 @@ fn refuse_name(path: &Path) -> Result<(), Error> {
         Some(_) if is_json => return Ok(()),
         _ => "a file whose name ends with .json",
     };
-    Err(UsageError::number("--trace", expected, path.display()).into())
+    Err(UsageError::option("--trace", expected, path.display()).into())
 }
 
 /// A folder may claim to be writable, and not be. A file of another name is tried: this one may be
@@ -161,7 +162,7 @@ fn refuse_other(path: &Path) -> Result<(), Error> {
     let refused = |what: String| {
         let expected = "a new file, or one with an earlier trace";
         let got = format!("{}, {what}", path.display());
-        Err(UsageError::number("--trace", expected, got).into())
+        Err(UsageError::option("--trace", expected, got).into())
     };
     match is_ours(path) {
         _ if path.is_dir() => refused("which is a folder".to_owned()),

@@ -1,7 +1,7 @@
 //! The record of a run in its folder: metrics while it trains, then its result and its pages.
 //!
-//! The same for a training in one process, which does everything, and for a cluster, where
-//! parameter server 0 writes what happens and the chief draws it.
+//! The same for a training in one process, which does everything, for a cluster, where parameter
+//! server 0 writes what happens and the chief draws it, and for a program that is not ours.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,15 +13,17 @@ use sync_replicas::record::{Cursor, Record, Totals};
 use super::run_line::run_line;
 use crate::args::cli_name;
 use crate::best::Kept;
-use crate::board::{BOARD, Board};
+use crate::board::Board;
+use crate::config::Config;
 use crate::early_stop::EarlyStop;
 use crate::error::Error;
-use crate::history::{History, METRICS, TESTS};
+use crate::history::History;
 use crate::html_report;
 use crate::interrupt::Interrupt;
 use crate::lock::lock;
 use crate::progress::Progress;
 use crate::run_folder::RunFolder;
+use crate::run_folder::files::{BOARD, METRICS, TESTS};
 use crate::run_hook::RunHook;
 use crate::run_log::RunLog;
 use crate::settings::Settings;
@@ -65,34 +67,34 @@ impl RunOutcome {
 }
 
 /// The record while the run trains.
-pub(crate) struct RunRecord<'a> {
-    settings: &'a Settings,
+pub(crate) struct RunRecord {
     folder: RunFolder,
     record: Record,
     log: Arc<Mutex<RunLog>>,
 }
 
-impl<'a> RunRecord<'a> {
-    /// For the process that makes the updates.
+impl RunRecord {
+    /// For the process that makes the updates, with the settings of the run.
     pub(crate) fn open(
-        settings: &'a Settings,
         folder: RunFolder,
         record: Record,
+        settings: Config,
+        tensorboard: bool,
     ) -> Result<Self, Error> {
-        let (metrics, run) = (folder.root().join(METRICS), run_line(settings, &folder)?);
-        let board = settings.args.tensorboard.then(|| Board::open(&folder.root().join(BOARD)));
+        let (metrics, run) = (folder.root().join(METRICS), run_line(&folder, settings));
+        let board = tensorboard.then(|| Board::open(&folder.root().join(BOARD)));
         let log = RunLog::open(&metrics, &run, record.clone(), board.transpose()?)?;
-        Ok(Self { settings, folder, record, log: Arc::new(Mutex::new(log)) })
+        Ok(Self { folder, record, log: Arc::new(Mutex::new(log)) })
     }
 
     /// For the chief of a cluster, which tests what the servers update.
-    pub(crate) fn of_chief(settings: &'a Settings, folder: RunFolder) -> Result<Self, Error> {
+    pub(crate) fn of_chief(folder: RunFolder, tensorboard: bool) -> Result<Self, Error> {
         let record = Record::new();
         // TensorBoard reads one file of a folder at a time.
         let (root, own) = (folder.root(), "chief");
-        let board = settings.args.tensorboard.then(|| Board::open(&root.join(BOARD).join(own)));
+        let board = tensorboard.then(|| Board::open(&root.join(BOARD).join(own)));
         let log = RunLog::of_tests(&root.join(TESTS[0]), record.clone(), board.transpose()?)?;
-        Ok(Self { settings, folder, record, log: Arc::new(Mutex::new(log)) })
+        Ok(Self { folder, record, log: Arc::new(Mutex::new(log)) })
     }
 
     pub(crate) fn folder(&self) -> &RunFolder {
@@ -110,18 +112,23 @@ impl<'a> RunRecord<'a> {
     }
 
     /// The hook that tests the updates after `first`, and shows them.
-    pub(crate) fn hook(&self, interrupt: &Interrupt, first: u64, source: Source) -> RunHook {
-        let settings = self.settings;
+    pub(crate) fn hook(
+        &self,
+        settings: &Settings,
+        interrupt: &Interrupt,
+        first: u64,
+        source: Source,
+    ) -> RunHook {
         RunHook {
             tester: Tester::new(settings, source),
             interrupt: interrupt.clone(),
             log: Arc::clone(&self.log),
-            progress: Progress::new(settings.args.quiet, first, settings.updates),
+            progress: Progress::new(settings.output.quiet, first, settings.length.updates),
             begun: (Instant::now(), first),
-            save_every: settings.args.save_every.max(1),
-            eval_every: settings.eval_every,
+            save_every: settings.output.save_every,
+            eval_every: settings.length.eval_every,
             tested: None,
-            stop: settings.args.stop_when.map(EarlyStop::new),
+            stop: settings.length.stop_when.map(EarlyStop::new),
             best: None,
         }
     }
@@ -147,68 +154,83 @@ impl<'a> RunRecord<'a> {
 
     /// Draws the pages. The result stands without them: changed files that cannot be read back are
     /// reported.
-    pub(crate) fn draw(&self, summary: &Summary) {
-        if let Err(error) = self.try_to_draw(summary) {
+    pub(crate) fn draw(&self, settings: &Settings, summary: &Summary) {
+        if let Err(error) = self.try_to_draw(settings, summary) {
             tracing::error!("the report is not drawn: {error}");
         }
     }
 
     /// Draws from the folder, and from what is known here of the latest part.
-    fn try_to_draw(&self, summary: &Summary) -> Result<(), Error> {
+    fn try_to_draw(&self, settings: &Settings, summary: &Summary) -> Result<(), Error> {
         self.flush()?;
         let latest = self.record.since(&mut Cursor::default());
         let history = History::with_latest(self.folder.root(), &latest)?;
-        let settings = self.settings.describe().into_iter();
+        let settings = settings.describe().into_iter();
         let settings = settings.map(|(name, value)| (name.to_owned(), value)).collect();
         html_report::write(self.folder.root(), &history, summary, settings)
     }
 
     /// The result of a training.
-    pub(crate) fn summarize(&self, outcome: &RunOutcome) -> Result<Summary, Error> {
-        let settings = self.settings;
+    pub(crate) fn summarize(
+        &self,
+        settings: &Settings,
+        outcome: &RunOutcome,
+    ) -> Result<Summary, Error> {
         let tester = Tester::new(settings, Source::Newest(outcome.rows.clone()));
         let test = |variables: &_| tester.scores(variables, &outcome.rows).map_err(Error::failed);
         let tested = test(&outcome.variables)?;
         let averages = outcome.averages.as_ref().map(test).transpose()?;
-        let newest = checkpoint::latest(self.folder.checkpoints())?;
         let latest = self.record.since(&mut Cursor::default());
-        let replicas = outcome.replicas.iter();
         let root = self.folder.root();
-        let best = settings.args.keep_best.and_then(|_| Kept::read(root));
+        let best = settings.output.keep_best.and_then(|_| Kept::read(root));
         let best_checkpoint = best.as_ref().and_then(|_| Kept::checkpoint(root));
         Ok(Summary {
-            model: settings.kind.name().to_owned(),
-            optimizer: cli_name(settings.optimizer),
+            model: settings.trained.kind.name().to_owned(),
+            optimizer: cli_name(settings.update.kind),
             scores: tested.scores,
             base: tested.base,
             averages_test_accuracy: averages.and_then(|tested| tested.scores.test_accuracy),
             loss: latest.updates.last().and_then(|update| update.loss),
             updates: outcome.global_step,
             updates_this_run: outcome.updates,
-            batches: outcome.totals.batches,
-            examples: outcome.totals.examples,
-            accepted: outcome.totals.accepted,
-            stale: outcome.totals.stale,
-            duplicates: replicas.clone().map(|replica| replica.duplicates).sum(),
-            unused: replicas.clone().map(|replica| replica.unused).sum(),
-            superseded: replicas.clone().map(|replica| replica.superseded).sum(),
-            non_finite: replicas.clone().map(|replica| replica.non_finite).sum(),
             seconds: outcome.elapsed.as_secs_f64(),
             generation: outcome.generation,
-            interrupted: outcome.global_step < settings.updates && outcome.stopped_by.is_none(),
+            interrupted: outcome.global_step < settings.length.updates
+                && outcome.stopped_by.is_none(),
             stopped_by: outcome.stopped_by.clone(),
-            resumed_from: self.folder.resumed().map(|it| it.checkpoint.display().to_string()),
-            run_dir: root.display().to_string(),
-            checkpoint: newest.map(|path| path.display().to_string()).unwrap_or_default(),
             best_step: best.as_ref().map(|best| best.step),
             best_value: best.as_ref().map(|best| best.value),
             best_checkpoint: best_checkpoint.map(|path| path.display().to_string()),
             variables_sha256: outcome.variables.sha256(),
-            failed_batches: replicas.clone().map(|replica| replica.failed_batches).sum(),
-            failed_replicas: replicas.filter(|replica| replica.failure.is_some()).count(),
-            replicas: outcome.replicas.clone(),
-            unfinished: false,
-            tested_at: None,
+            ..self.counts(&outcome.totals, outcome.replicas.clone())?
+        })
+    }
+
+    /// The result of a training, as far as it is known whatever is trained: what the replicas did,
+    /// and where it is.
+    pub(crate) fn counts(
+        &self,
+        totals: &Totals,
+        replicas: Vec<ReplicaSummary>,
+    ) -> Result<Summary, Error> {
+        let newest = checkpoint::latest(self.folder.checkpoints())?;
+        let sum = |of: fn(&ReplicaSummary) -> u64| replicas.iter().map(of).sum();
+        Ok(Summary {
+            batches: totals.batches,
+            examples: totals.examples,
+            accepted: totals.accepted,
+            stale: totals.stale,
+            duplicates: sum(|it| it.duplicates),
+            unused: sum(|it| it.unused),
+            superseded: sum(|it| it.superseded),
+            non_finite: sum(|it| it.non_finite),
+            failed_batches: sum(|it| it.failed_batches),
+            failed_replicas: replicas.iter().filter(|it| it.failure.is_some()).count(),
+            resumed_from: self.folder.resumed().map(|it| it.checkpoint.display().to_string()),
+            run_dir: self.folder.root().display().to_string(),
+            checkpoint: newest.map(|path| path.display().to_string()).unwrap_or_default(),
+            replicas,
+            ..Summary::default()
         })
     }
 }

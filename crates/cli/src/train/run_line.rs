@@ -9,18 +9,21 @@ use crate::metrics::Run;
 use crate::run_folder::RunFolder;
 use crate::settings::Settings;
 
-/// For a folder's run, with its recorded settings: those of a whole cluster, whichever process
-/// writes them.
-pub(super) fn run_line(settings: &Settings, folder: &RunFolder) -> Result<Run, Error> {
-    let written = folder.config()?;
-    let mut config = written.map_or_else(|| Config::of(settings), Ok)?;
-    config.set("total_num_replicas", settings.total_num_replicas);
-    Ok(Run {
+/// A folder's recorded settings: those of a whole cluster, whichever process writes them.
+pub(crate) fn settings_of(settings: &Settings, folder: &RunFolder) -> Result<Config, Error> {
+    let mut config = folder.config()?.map_or_else(|| Config::of(settings), Ok)?;
+    config.set("total_num_replicas", settings.replicas.total_num_replicas);
+    Ok(config)
+}
+
+/// For a folder's run, with these settings.
+pub(super) fn run_line(folder: &RunFolder, settings: Config) -> Run {
+    Run {
         version: env!("CARGO_PKG_VERSION"),
         command: folder.command(),
         host: host(),
         started: rfc_3339(SystemTime::now()),
         run: folder.run(),
-        settings: config,
-    })
+        settings,
+    }
 }

@@ -5,7 +5,7 @@ use sync_replicas::Hooks;
 use crate::learner::{Learner, Numbered};
 use crate::run_folder::RunFolder;
 use crate::run_hook::RunHook;
-use crate::settings::Settings;
+use crate::settings::{Settings, Trained};
 
 /// What watches over a training, and what ends it.
 pub(crate) fn hooks(
@@ -18,18 +18,24 @@ pub(crate) fn hooks(
         hooks = hooks.hook(run_hook);
     }
     hooks = hooks.nan_guard();
+    let output = &settings.output;
     if let Some(folder) = folder {
-        hooks = hooks.checkpoints(folder.checkpoints(), settings.args.save_every, settings.keep);
+        hooks = hooks.checkpoints(folder.checkpoints(), output.save_every, output.keep);
     }
-    hooks.stop_at_step(i64::try_from(settings.updates).unwrap_or(i64::MAX))
+    hooks.stop_at_step(i64::try_from(settings.length.updates).unwrap_or(i64::MAX))
 }
 
 /// What is trained.
 pub(crate) fn learner(settings: &Settings) -> Learner<'_> {
-    Learner { model: &settings.model, stragglers: &settings.stragglers, clip: settings.clip }
+    Learner {
+        model: &settings.trained.model,
+        stragglers: &settings.replicas.stragglers,
+        clip: settings.update.clip,
+    }
 }
 
 /// A replica's source of batches.
 pub(crate) fn shard(settings: &Settings) -> Numbered<'_> {
-    Numbered::new(settings.sampler.clone(), &settings.model, &settings.data.train)
+    let Trained { model, data, .. } = &settings.trained;
+    Numbered::new(settings.length.sampler.clone(), model, &data.train)
 }
