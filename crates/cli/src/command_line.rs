@@ -231,8 +231,14 @@ mod tests {
         let words = "x launch rows.csv -a 3 --metrics-listen 9 --json --cross a*b --cross c*d --";
         let given = read(words.split_whitespace().map(Into::into)).expect("is valid");
         let options = given.options;
-        assert!(options.has("replicas_to_aggregate") && !options.has("wire"), "{options:?}");
-        assert_eq!(options.find(|name| name == "file"), Some("FILE"));
+        for (name, expected) in [
+            ("replicas_to_aggregate", Some("--replicas-to-aggregate")),
+            ("file", Some("FILE")),
+            ("wire", None),
+            ("program", None),
+        ] {
+            assert_eq!(options.find(|it| it == name), expected, "{name}");
+        }
         let kept = options.words_without(&["dashboard", "replicas_to_aggregate"]);
         assert_eq!(kept, ["rows.csv", "--cross=a*b", "--cross=c*d", "--json"]);
     }

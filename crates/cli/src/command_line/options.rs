@@ -9,7 +9,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 /// The options that a command was given, on the command line or in the file.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options(Vec<Written>);
 
 /// One of them.
@@ -34,12 +34,6 @@ impl Options {
         };
         let given = command.get_arguments().filter(is_given);
         Self(given.map(|arg| Written::new(arg, matches)).collect())
-    }
-
-    /// Whether the option of this name was given.
-    #[must_use]
-    pub fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|option| option.name == name)
     }
 
     /// The first one whose name is such, as a person knows it.

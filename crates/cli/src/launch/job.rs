@@ -126,8 +126,7 @@ impl Job {
     ) -> Result<(Self, Config, FolderSettings), Error> {
         let of_ours =
             |name: &str| ["evaluator", "wire"].contains(&name) || says_what_is_trained(name);
-        let foreign = options.find(of_ours);
-        if let Some(option) = foreign {
+        if let Some(option) = options.find(of_ours) {
             return Err(Error::usage(format!(
                 "{option} is of our own models; what is trained is the program's affair: give it \
                  to the program, behind --"
