@@ -8,10 +8,10 @@ use std::error::Error;
 
 use clap::Parser;
 use cli::args::Cli;
-use cli::interrupt::Interrupt;
+use cli::commands::train::train;
+use cli::run::summary::{Summary, percent};
 use cli::settings::Settings;
-use cli::summary::{Summary, percent};
-use cli::train::train;
+use cli::system::interrupt::Interrupt;
 use cli::units::time;
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -16,23 +16,23 @@ use tracing_subscriber::prelude::*;
 
 use crate::args::{Command, LaunchArgs, NodeArgs, TrainArgs};
 use crate::command_line::{self, CommandLineError, Given, Options, split_program, without};
-use crate::compare::compare;
+use crate::commands::compare::compare;
+use crate::commands::launch::{launch, listen_to_launcher};
+use crate::commands::node::{self, Ended, Process};
+use crate::commands::plan::plan;
+use crate::commands::predict::predict;
+use crate::commands::report::report;
+use crate::commands::simulate::simulate;
+use crate::commands::status::status;
+use crate::commands::stop::stop;
+use crate::commands::train::train;
 use crate::error::Error;
-use crate::interrupt::Interrupt;
-use crate::launch::{launch, listen_to_launcher};
-use crate::node::{self, Ended, Process};
-use crate::output::{self, say};
-use crate::plan::plan;
-use crate::predict::predict;
-use crate::report::report;
-use crate::run_folder::files::REPORT;
+use crate::run::folder::files::REPORT;
+use crate::run::summary::{Summary, story, table, verdict};
 use crate::settings::Settings;
-use crate::signals::{self, Request};
-use crate::simulate::simulate;
-use crate::status::status;
-use crate::stop::stop;
-use crate::summary::{Summary, story, table, verdict};
-use crate::train::train;
+use crate::system::interrupt::Interrupt;
+use crate::system::output::{self, say};
+use crate::system::signals::{self, Request};
 
 /// Carries out a command line, whose first word is the program, and returns how the process should
 /// end. Listens to signals, and may end the process itself: call it once, at its end.

@@ -3,21 +3,28 @@
 //! Invariant: the groups of [`Settings`] agree with each other, and have all that a run asks of its
 //! options, so that whoever holds them checks nothing again.
 
+mod clip;
+mod lengths;
+pub(crate) mod measures;
+mod optimizers;
 mod output;
 mod replicas;
+mod straggler;
+mod trained;
 mod update_rule;
 
 use sync_replicas::options::SummationOrder;
 use tabular::predict::Described;
 
+pub use self::clip::Clip;
+pub use self::lengths::Lengths;
 pub use self::output::{Output, Resume};
 pub use self::replicas::Replicas;
+pub use self::straggler::Stragglers;
+pub use self::trained::Trained;
 pub use self::update_rule::UpdateRule;
 use crate::args::{StragglerArg, TrainArgs, cli_name};
 use crate::error::UsageError;
-pub use crate::lengths::Lengths;
-use crate::measures;
-pub use crate::model::Trained;
 
 /// What a run may not change when it goes on: its tables would be of no use.
 pub(crate) const COLUMNS: &str = "columns";

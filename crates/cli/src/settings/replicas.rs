@@ -12,7 +12,7 @@ use super::{UpdateRule, count};
 use crate::args::TrainArgs;
 use crate::error::UsageError;
 use crate::optional::set;
-use crate::straggler::Stragglers;
+use crate::settings::Stragglers;
 
 const USUAL_AGGREGATE: u64 = 4;
 const USUAL_REPLICAS: u64 = 5;

@@ -3,10 +3,9 @@
 use optim::{BuiltIn, Optimizer, Schedule};
 use tabular::data::TaskKind;
 
+use super::{Clip, optimizers};
 use crate::args::{ModelKind, OptimizerKind, OptimizerNumbers, TrainArgs};
 use crate::error::UsageError;
-use crate::learner::Clip;
-use crate::{model, optimizers};
 
 /// How gradients become updates.
 #[derive(Clone, Debug)]
@@ -27,7 +26,7 @@ impl UpdateRule {
         model: ModelKind,
         task: TaskKind,
     ) -> Result<Self, UsageError> {
-        let kind = args.optimizer.unwrap_or_else(|| model::usual_optimizer(model));
+        let kind = args.optimizer.unwrap_or_else(|| optimizers::usual_optimizer(model));
         let learning_rate = match (&args.schedule, args.learning_rate) {
             (Some(schedule), _) => schedule.clone(),
             (None, Some(rate)) => rate.into(),
