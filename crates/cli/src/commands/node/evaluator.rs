@@ -46,7 +46,8 @@ pub(super) fn run(process: &Process) -> Result<Ended, Error> {
         let folder = RunFolder::look(settings)?;
         let mut over = folder.has_ended();
         for (key, state) in newer(&folder, &known)? {
-            let evaluation = tester.evaluate(&state).map_err(Error::failed)?;
+            let evaluated = tester.evaluate(&key.0, &state).map_err(Error::failed)?;
+            let Some(evaluation) = evaluated else { continue };
             // Before the line, by which others know that this was done.
             let keep = |folder: &Path| checkpoint::write(folder, &state, 1);
             let kept = best.as_mut().map(|best| best.take(&evaluation, None, keep));
