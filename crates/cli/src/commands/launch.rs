@@ -16,9 +16,10 @@ use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use cluster::spec::{Role, Task};
 use sync_replicas::driver::create_private_folder;
 
-use self::child::{Child, LEAVE, Look, NOBODY, Restart, SAVE, Task};
+use self::child::{Child, LEAVE, Look, NOBODY, Restart, SAVE};
 use self::job::{Job, Places, nth_page};
 pub use self::listen::listen_to_launcher;
 pub(crate) use self::reach::Reach;
@@ -69,7 +70,7 @@ pub fn launch(
     let page = observe::address(args.train.dashboard, args.metrics_port, &args.security)?;
     if let Some(first) = page {
         // Each process binds its own.
-        (0..ps).try_for_each(|index| ports::bind_metrics(nth_page(first, index)).map(drop))?;
+        (0..args.ps).try_for_each(|index| ports::bind_metrics(nth_page(first, index)).map(drop))?;
     }
     let mut job = Job::new(args, options, itself)?;
     if let Some(from) = job.folder.from().filter(|_| !args.train.quiet) {
@@ -94,12 +95,11 @@ pub fn launch(
     }
     let logs = root.join(LOGS);
     create_private_folder(&logs).map_err(not_started)?;
-    let tasks = (0..ps).map(|i| ("ps", i)).chain((0..workers).map(|i| ("worker", i)));
-    let tasks = tasks.chain(args.evaluator.then_some(("evaluator", 0)));
-    let children = tasks.map(|(role, index)| {
-        let task = Task { role, index };
-        Child::start(task, job.start(&task, &places, &security), &logs)
-    });
+    let all = |role, count| (0..count).map(move |index| Task { role, index });
+    let tasks = all(Role::Ps, args.ps).chain(all(Role::Worker, args.workers));
+    let children = tasks
+        .chain(all(Role::Evaluator, args.evaluator.into()))
+        .map(|task| Child::start(task, job.start(task, &places, &security), &logs));
     let children = children.collect::<Result<_, _>>().map_err(not_started)?;
     let watched = !args.program.is_empty() && !args.train.quiet;
     let watcher = watched.then(|| Watcher::start(&places.ps[0], &security)).transpose()?;

@@ -32,7 +32,7 @@ pub fn run(process: &Process) -> Result<Ended, Error> {
     raise_descriptors();
     let place = process.cluster.place();
     let task = place.task;
-    if task.role == Role::Ps && task.index == 0 {
+    if process::leads(task) {
         return coordinator::run(process);
     }
     serve_page(process)?;

@@ -9,6 +9,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use cluster::exit::Exit;
+use cluster::spec::{Role, Task};
 use sync_replicas::driver::append_private_file;
 
 use super::signal;
@@ -27,13 +28,6 @@ pub(super) const NOBODY: &str = "nobody\n";
 
 /// How often one process is started again.
 const TIMES: u32 = 10;
-
-/// The place of a process in the cluster.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Task {
-    pub(super) role: &'static str,
-    pub(super) index: usize,
-}
 
 /// How a process is started.
 pub(super) enum Started {
@@ -96,7 +90,7 @@ impl Child {
     }
 
     pub(super) fn name(&self) -> String {
-        format!("{} {}", self.task.role, self.task.index)
+        self.task.to_string()
     }
 
     /// Where a person finds its messages.
@@ -108,11 +102,11 @@ impl Child {
     }
 
     pub(super) fn is_chief(&self) -> bool {
-        self.task.role == "worker" && self.task.index == 0
+        self.task == Task { role: Role::Worker, index: 0 }
     }
 
     pub(super) fn is_server(&self) -> bool {
-        self.task.role == "ps"
+        self.task.role == Role::Ps
     }
 
     /// Whether training cannot end well without it.

@@ -5,9 +5,10 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use cluster::spec::{Role, Task};
 use sync_replicas::driver::printable;
 
-use super::child::{Started, Task};
+use super::child::Started;
 use crate::args::{ExportArgs, LaunchArgs, SecurityArgs, says_what_is_trained};
 use crate::command_line::Options;
 use crate::config::ClusterOptions;
@@ -161,16 +162,16 @@ impl Job {
     }
 
     /// How a process is started.
-    pub(super) fn start(&self, task: &Task, places: &Places, security: &SecurityArgs) -> Started {
+    pub(super) fn start(&self, task: Task, places: &Places, security: &SecurityArgs) -> Started {
         match &self.program {
-            Some(program) if task.role == "worker" => {
+            Some(program) if task.role == Role::Worker => {
                 self.program_at(program, task, places, security)
             }
             _ => Started::Own(self.words_at(task, places, security)),
         }
     }
 
-    fn words_at(&self, task: &Task, places: &Places, security: &SecurityArgs) -> Vec<OsString> {
+    fn words_at(&self, task: Task, places: &Places, security: &SecurityArgs) -> Vec<OsString> {
         let mut words = self.itself.clone();
         words.extend(["node".into(), "--end-with-stdin".into()]);
         words.extend(self.words.iter().cloned());
@@ -181,13 +182,14 @@ impl Job {
         if let Some(file) = &security.key_file {
             words.extend(["--key-file".into(), file.into()]);
         }
-        let Task { role, index } = *task;
-        words.extend(["--role".into(), role.into(), "--index".into(), index.to_string().into()]);
-        if let ("ps", Some(first)) = (role, places.page) {
+        let Task { role, index } = task;
+        words.extend(["--role".into(), role.to_string().into()]);
+        words.extend(["--index".into(), index.to_string().into()]);
+        if let (Role::Ps, Some(first)) = (role, places.page) {
             let page = nth_page(first, index).to_string();
             words.extend(["--dashboard".into(), page.into()]);
         }
-        if let ("ps", 0) = (role, index) {
+        if let (Role::Ps, 0) = (role, index) {
             let ExportArgs { trace, otlp } = &places.exports;
             words.extend(trace.iter().flat_map(|file| ["--trace".into(), file.into()]));
             words.extend(otlp.iter().flat_map(|url| ["--otlp".into(), url.to_string().into()]));
@@ -199,13 +201,13 @@ impl Job {
     fn program_at(
         &self,
         program: &Program,
-        task: &Task,
+        task: Task,
         places: &Places,
         security: &SecurityArgs,
     ) -> Started {
         let place = serde_json::json!({
             "cluster": { "ps": places.ps, "worker": places.workers },
-            "task": { "type": task.role, "index": task.index },
+            "task": { "type": task.role.to_string(), "index": task.index },
         });
         let root = std::path::absolute(self.folder.root());
         let root = root.unwrap_or_else(|_| self.folder.root().to_owned());
@@ -228,6 +230,6 @@ fn set_counts(config: &mut Config, args: &LaunchArgs) {
 }
 
 /// The page of a parameter server: each has the next port.
-pub(super) fn nth_page(first: SocketAddr, index: usize) -> SocketAddr {
+pub(super) fn nth_page(first: SocketAddr, index: u64) -> SocketAddr {
     SocketAddr::new(first.ip(), first.port().saturating_add(index as u16))
 }

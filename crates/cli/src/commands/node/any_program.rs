@@ -5,13 +5,12 @@
 
 use std::path::PathBuf;
 
-use cluster::spec::Role;
 use cluster::{Cluster, ClusterReport, ProcessHandle, ServerFiles};
 use sync_replicas::checkpoint::{self, Checkpoints, RunId};
 
 use super::coordinator::lead;
 use super::ended::Ended;
-use super::process::{cluster_of, needs_out, owned};
+use super::process::{cluster_of, leads, needs_out, owned};
 use super::raise_descriptors;
 use crate::args::NodeArgs;
 use crate::commands::report::draw;
@@ -41,7 +40,7 @@ pub fn serve(args: &NodeArgs, stop: ProcessHandle) -> Result<Ended, Error> {
     let page = observe::address(output.dashboard, args.metrics_port, &args.security)?;
     let page = observe::listen(page)?;
     let task = cluster.place().task;
-    if task.role != Role::Ps || task.index != 0 {
+    if !leads(task) {
         if let Some(page) = page {
             let status = cluster.status_handle();
             observe::serve(Observed::new(move || status.get()), page)?;

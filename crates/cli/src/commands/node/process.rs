@@ -62,7 +62,7 @@ impl Process {
             .agree("seed", settings.trained.seed)
             .agree("batch size", settings.length.batch_size);
         let (task, is_chief) = (cluster.place().task, cluster.place().is_chief());
-        let leads = task.role == Role::Ps && task.index == 0;
+        let leads = leads(task);
         if is_chief || leads {
             needs_out(task, &settings.output)?;
         }
@@ -135,6 +135,11 @@ pub(super) fn owned(
     Ok(folder)
 }
 
+/// Whether it is parameter server 0, which coordinates and writes.
+pub(super) fn leads(task: Task) -> bool {
+    task == Task { role: Role::Ps, index: 0 }
+}
+
 /// Refuses a process that writes into a run folder without a name for it.
 pub(super) fn needs_out(task: Task, output: &Output) -> Result<(), Error> {
     match output.out {
@@ -178,11 +183,11 @@ fn place(args: &NodeArgs) -> Result<Node, Error> {
         }
         (Some(role), ..) => {
             let expected = "--ps and --worker-hosts with it, with everybody's addresses";
-            return Err(UsageError::option("--role", expected, role.to_string()).into());
+            return Err(UsageError::option("--role", expected, role).into());
         }
         (None, Some(PsArg::At(ps)), _) => {
             let expected = "a number, or addresses together with --role and --worker-hosts";
-            return Err(UsageError::option("--ps", expected, ps.to_string()).into());
+            return Err(UsageError::option("--ps", expected, ps).into());
         }
         (None, Some(PsArg::Count(count)), _) => *count,
         (None, None, _) => 1,
