@@ -3,6 +3,7 @@
 //! Number 0 also writes the run folder: checkpoints, metrics, what the training came to, and
 //! its report.
 
+use std::net::TcpListener;
 use std::path::PathBuf;
 
 use cluster::{Cluster, ClusterReport, ProcessHandle, ServerFiles};
@@ -18,10 +19,9 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::optional::set;
 use crate::pages::observe::{self, Observed};
-use crate::run::AnyState;
-use crate::run::RunRecord;
 use crate::run::folder::{FolderSettings, checkpoints_of};
 use crate::run::summary::{ReplicaSummary, Summary};
+use crate::run::{AnyState, RunRecord};
 use crate::settings::Output;
 
 /// The name of its run folder, and of the model in its result.
@@ -39,28 +39,38 @@ pub fn serve(args: &NodeArgs, stop: ProcessHandle) -> Result<Ended, Error> {
     output.resume = output.resume.in_each_life();
     let page = observe::address(output.dashboard, args.metrics_port, &args.security)?;
     let page = observe::listen(page)?;
-    let task = cluster.place().task;
-    if !leads(task) {
-        if let Some(page) = page {
-            let status = cluster.status_handle();
-            observe::serve(Observed::new(move || status.get()), page)?;
-        }
-        let files = ServerFiles { checkpoints: rows(&output), run: RunId::draw(), record: None };
-        return Ok(Ended::of(&cluster.serve(files)?));
+    if leads(cluster.place().task) {
+        return write_run(args, &output, &cluster, page);
     }
-    needs_out(task, &output)?;
+    if let Some(page) = page {
+        let status = cluster.status_handle();
+        observe::serve(Observed::new(move || status.get()), page)?;
+    }
+    let files = ServerFiles { checkpoints: rows(&output), run: RunId::draw(), record: None };
+    Ok(Ended::of(&cluster.serve(files)?))
+}
+
+/// Parameter server 0's part.
+fn write_run(
+    args: &NodeArgs,
+    output: &Output,
+    cluster: &Cluster,
+    page: Option<TcpListener>,
+) -> Result<Ended, Error> {
+    needs_out(cluster.place().task, output)?;
     let config = (!args.end_with_stdin).then(|| {
-        let mut config = Config::of_program(&output);
+        let mut config = Config::of_program(output);
         config.set_place(args);
         config
     });
     let settings = FolderSettings::of_program(NAME.to_owned(), output.clone());
     let folder = owned(settings, config.as_ref())?;
     let config = folder.config()?.unwrap_or_default();
-    let (record, report) = lead(&cluster, &output, folder, config, page, |record| {
-        let (run, record, folder) = (record.folder().run(), record.record(), record.folder());
-        let checkpoints = Some(checkpoints(&output, folder.checkpoints().to_owned()));
-        cluster.serve(ServerFiles { checkpoints, run, record: Some(record.clone()) })
+    let (record, report) = lead(cluster, output, folder, config, page, |record| {
+        let folder = record.folder();
+        let checkpoints = Some(checkpoints(output, folder.checkpoints().to_owned()));
+        let record = Some(record.record().clone());
+        cluster.serve(ServerFiles { checkpoints, run: folder.run(), record })
     })?;
     let report = report?;
     record.flush()?;
