@@ -69,8 +69,8 @@ impl Tester {
         }
     }
 
-    /// Tests the checkpoint of this place; nothing if it goes meanwhile, since an old one is removed
-    /// when a newer one is written.
+    /// Tests the checkpoint of this place; nothing if it goes meanwhile: an old one is removed when
+    /// a newer one is written.
     pub(crate) fn evaluate(
         &self,
         path: &Path,
