@@ -8,17 +8,18 @@ use std::error::Error;
 
 use clap::Parser;
 use cli::args::Cli;
-use cli::interrupt::Interrupt;
+use cli::commands::train::train;
+use cli::run::summary::{Summary, percent};
 use cli::settings::Settings;
-use cli::summary::{Summary, percent, seconds};
-use cli::train::train;
+use cli::system::interrupt::Interrupt;
+use cli::units::time;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let with = run("4", "5")?;
     let without = run("4", "4")?;
     for (name, summary) in [("with a backup", &with), ("without", &without)] {
         let (time, accuracy) =
-            (seconds(summary.seconds), percent(summary.scores.test_accuracy.unwrap_or_default()));
+            (time(summary.seconds), percent(summary.scores.test_accuracy.unwrap_or_default()));
         println!("{name:>13}: {} updates in {time}, test accuracy {accuracy}", summary.updates);
     }
     assert!(with.seconds < without.seconds);

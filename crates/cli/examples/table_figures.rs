@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::fs;
 
-use cli::drawing::chart::{Axis, Chart, Series};
+use cli::pages::drawing::chart::{Axis, Chart, Series};
 use serde_json::Value;
 
 /// What the rows of the bench call these sizes.

@@ -5,8 +5,10 @@
 
 mod compare;
 mod data;
+mod export;
 mod kinds;
 mod launch;
+mod law;
 mod measure;
 mod node;
 mod page;
@@ -25,14 +27,16 @@ use clap::{Parser, Subcommand};
 use cluster::exit::Exit;
 
 pub use compare::CompareArgs;
-pub use data::{DataArgs, FileArg, TaskArg, TrainCommand};
+pub use data::{DataArgs, FileArg, TrainCommand};
+pub use export::{CollectorUrl, ExportArgs};
 pub use kinds::{
-    Choices, FAILING_BATCHES, MODES, ModelKind, NON_FINITES, OptimizerKind, SPARSE_MEANS,
+    Choices, FAILING_BATCHES, MODES, ModelKind, NON_FINITES, OptimizerKind, SPARSE_MEANS, TASKS,
     TOKEN_POLICIES, WIRES, cli_name,
 };
 pub use launch::LaunchArgs;
+pub use law::{LawArg, StragglersArg};
 pub use measure::{Measure, Metric, StopWhen};
-pub use node::NodeArgs;
+pub use node::{Addresses, NodeArgs, PsArg};
 pub use page::PageAddress;
 pub use plan::PlanArgs;
 pub use predict::PredictArgs;

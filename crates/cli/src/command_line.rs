@@ -1,17 +1,21 @@
 //! The command line together with the file that `--config` names.
 //!
 //! The file's settings become words before those of the user, so that ranges, conflicts and
-//! defaults are the options' own. Invariant: an option that the user gave wins, even over others in
-//! the file that it excludes.
+//! defaults are the options' own. Invariants: an option that the user gave wins, even over others
+//! in the file that it excludes; and what stands behind `--` is a program's own.
 
+mod error;
+mod options;
 mod typed;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, CommandFactory, Parser};
+use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches};
 
+pub use self::error::CommandLineError;
+pub use self::options::Options;
 use self::typed::{refusal, words};
 use crate::args::{Cli, Command};
 use crate::config::{Config, ConfigError};
@@ -21,8 +25,8 @@ use crate::config::{Config, ConfigError};
 pub struct Given {
     /// What to do, with all options.
     pub command: Command,
-    /// The same in words, without the program, the command and `--config`.
-    pub words: Vec<OsString>,
+    /// Those that were given, here or in the file.
+    pub options: Options,
     /// The file, if there is one.
     pub file: Option<PathBuf>,
 }
@@ -30,8 +34,8 @@ pub struct Given {
 /// Reads a command line, whose first word is the program, and the file that it names.
 ///
 /// # Errors
-/// [`ConfigError`] names the file, the key, what was expected and what came. A request for help is
-/// also an error of clap.
+/// [`CommandLineError`] names the option, or the file and the key, what was expected and what came.
+/// A request for help is also an error of clap.
 ///
 /// # Examples
 /// ```
@@ -40,25 +44,27 @@ pub struct Given {
 /// std::fs::write(&file, "model = \"softmax\"\nupdates = 500\n")?;
 /// let words = ["sync-replicas", "train", "--updates", "20", "--config"].map(Into::into);
 /// let given = cli::command_line::read(words.into_iter().chain([file.into()]))?;
-/// assert_eq!(given.words, ["--model=softmax", "--updates", "20"]);
+/// assert_eq!(given.options.words_without(&[]), ["--model=softmax", "--updates=20"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn read(typed: impl IntoIterator<Item = OsString>) -> Result<Given, ConfigError> {
+pub fn read(typed: impl IntoIterator<Item = OsString>) -> Result<Given, CommandLineError> {
     let typed: Vec<OsString> = typed.into_iter().collect();
+    let mut program = Cli::command();
     let (file, from_file, own) = match WithFile::of(&typed) {
         Some(it) => (Some(it.file.clone()), it.words()?, it.own),
-        None => (None, Vec::new(), own_words(&typed, &Cli::command())),
+        None => (None, Vec::new(), own_words(&typed, &program)),
     };
     let (before, after) = typed.split_at(own);
-    let mut words: Vec<OsString> = from_file.into_iter().map(OsString::from).collect();
-    words.extend(if file.is_some() {
-        without(after.iter().cloned(), &["--config"])
-    } else {
-        after.to_vec()
+    let after = if file.is_some() { without(after, &["--config"]) } else { after.to_vec() };
+    let words = before.iter().cloned().chain(from_file.into_iter().map(Into::into)).chain(after);
+    let parsed = program.try_get_matches_from_mut(words).and_then(|mut matches| {
+        let options = Options::of(&program, &matches);
+        let cli = Cli::from_arg_matches_mut(&mut matches);
+        Ok((cli.map_err(|error| error.format(&mut program))?, options))
     });
-    match Cli::try_parse_from(before.iter().chain(&words)) {
-        Ok(cli) => Ok(Given { command: cli.into_command(), words, file }),
-        Err(error) => Err(ConfigError::Words { error, file }),
+    match parsed {
+        Ok((cli, options)) => Ok(Given { command: cli.into_command(), options, file }),
+        Err(error) => Err(CommandLineError::Words { error, file }),
     }
 }
 
@@ -167,17 +173,24 @@ impl WithFile {
     }
 }
 
-/// A command line without some options and their values.
-pub fn without(words: impl IntoIterator<Item = OsString>, options: &[&str]) -> Vec<OsString> {
-    let (mut words, mut kept) = (words.into_iter(), Vec::new());
-    while let Some(word) = words.next() {
+/// The words of a command, and those of a program that it starts, from `--` on.
+pub fn split_program(words: &[OsString]) -> (&[OsString], &[OsString]) {
+    words.split_at(words.iter().position(|word| word == "--").unwrap_or(words.len()))
+}
+
+/// A command line without some options and their values; a program's own stay.
+pub fn without(words: &[OsString], options: &[&str]) -> Vec<OsString> {
+    let (own, program) = split_program(words);
+    let (mut own, mut kept) = (own.iter(), Vec::new());
+    while let Some(word) = own.next() {
         let text = word.to_string_lossy();
         if options.contains(&&*text) {
-            words.next();
+            own.next();
         } else if !options.iter().any(|option| text.starts_with(&format!("{option}="))) {
-            kept.push(word);
+            kept.push(word.clone());
         }
     }
+    kept.extend_from_slice(program);
     kept
 }
 
@@ -189,12 +202,44 @@ mod tests {
     fn options_are_taken_out_with_their_values() {
         #[track_caller]
         fn check(words: &str, expected: &str) {
-            let words = words.split_whitespace().map(OsString::from);
-            let kept = without(words, &["--ps", "--workers", "--out", "--resume"]);
+            let words: Vec<_> = words.split_whitespace().map(OsString::from).collect();
+            let kept = without(&words, &["--ps", "--workers", "--out", "--resume"]);
             assert_eq!(kept.join(std::ffi::OsStr::new(" ")), OsString::from(expected), "{kept:?}");
         }
         check("--ps 2 --workers=4 --backup 1", "--backup 1");
         check("--updates 10 --out a --json", "--updates 10 --json");
         check("--psi 2 --resume", "--psi 2");
+        check("--out a -- program --out b", "-- program --out b");
+    }
+
+    #[test]
+    fn a_program_keeps_its_own_options() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("a.toml").display().to_string();
+        std::fs::write(&file, "workers = 3\n").expect("is writable");
+        let words =
+            ["x", "launch", "--config", &file, "--", "program", "--config", "own", "--ps=2"];
+        let given = read(words.map(Into::into)).expect("is valid");
+        let Command::Launch(args) = given.command else { panic!("{:?}", given.command) };
+        assert_eq!((args.workers, args.ps), (3, 1));
+        assert_eq!(args.program, ["program", "--config", "own", "--ps=2"]);
+        assert_eq!(given.options.words_without(&[]), ["--workers=3"]);
+    }
+
+    #[test]
+    fn options_are_found_by_name() {
+        let words = "x launch rows.csv -a 3 --metrics-listen 9 --json --cross a*b --cross c*d --";
+        let given = read(words.split_whitespace().map(Into::into)).expect("is valid");
+        let options = given.options;
+        for (name, expected) in [
+            ("replicas_to_aggregate", Some("--replicas-to-aggregate")),
+            ("file", Some("FILE")),
+            ("wire", None),
+            ("program", None),
+        ] {
+            assert_eq!(options.find(|it| it == name), expected, "{name}");
+        }
+        let kept = options.words_without(&["dashboard", "replicas_to_aggregate"]);
+        assert_eq!(kept, ["rows.csv", "--cross=a*b", "--cross=c*d", "--json"]);
     }
 }

@@ -5,6 +5,7 @@
 //! option takes, so that a run can be repeated from its own table.
 
 mod error;
+mod resolved;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,6 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use error::ConfigError;
+pub(crate) use resolved::ClusterOptions;
 
 /// Settings by name.
 ///

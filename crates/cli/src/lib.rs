@@ -6,7 +6,10 @@
 //!
 //! ```
 //! use clap::Parser;
-//! use cli::{args::Cli, interrupt::Interrupt, settings::Settings, train::train};
+//! use cli::args::Cli;
+//! use cli::commands::train::train;
+//! use cli::settings::Settings;
+//! use cli::system::interrupt::Interrupt;
 //!
 //! let folder = tempfile::tempdir()?;
 //! let out = folder.path().join("run");
@@ -23,60 +26,19 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod any_state;
 pub mod args;
-mod best;
-mod board;
 pub mod command_line;
-pub mod compare;
+pub mod commands;
 pub mod config;
-pub mod drawing;
-mod early_stop;
 pub mod error;
-mod exports;
-mod history;
-mod host_time;
-pub mod html_report;
-pub mod interrupt;
-pub mod launch;
-mod learner;
-mod lengths;
 mod lock;
-mod measures;
-pub mod metrics;
-mod model;
-pub mod node;
-mod observe;
-mod optimizers;
 mod optional;
-mod otlp;
-pub mod output;
-pub mod plan;
-mod ports;
-pub mod predict;
+pub mod pages;
 pub mod program;
-pub mod progress;
-mod replicas;
-pub mod report;
-mod resolved;
-pub mod run_folder;
-mod run_hook;
-mod run_log;
-mod security;
+pub mod run;
 pub mod settings;
-pub mod signals;
-pub mod simulate;
-pub mod status;
-pub mod stop;
-pub mod straggler;
-pub mod summary;
-mod table_rows;
-mod tester;
-mod trace;
-pub mod train;
-mod units;
-
-pub use learner::Clip;
+pub mod system;
+pub mod units;
 
 /// Keeps the README's program compiling and running.
 #[cfg(doctest)]

@@ -15,24 +15,24 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
 use crate::args::{Command, LaunchArgs, NodeArgs, TrainArgs};
-use crate::command_line::{self, Given, without};
-use crate::compare::compare;
-use crate::config::ConfigError;
+use crate::command_line::{self, CommandLineError, Given, Options, split_program, without};
+use crate::commands::compare::compare;
+use crate::commands::launch::{launch, listen_to_launcher};
+use crate::commands::node::{self, Ended, Process};
+use crate::commands::plan::plan;
+use crate::commands::predict::predict;
+use crate::commands::report::report;
+use crate::commands::simulate::simulate;
+use crate::commands::status::status;
+use crate::commands::stop::stop;
+use crate::commands::train::train;
 use crate::error::Error;
-use crate::interrupt::Interrupt;
-use crate::launch::{launch, listen_to_launcher};
-use crate::node::{self, Ended, Process};
-use crate::output::{self, say};
-use crate::plan::plan;
-use crate::predict::predict;
-use crate::report::report;
+use crate::run::folder::files::REPORT;
+use crate::run::summary::{Summary, story, table, verdict};
 use crate::settings::Settings;
-use crate::signals::{self, Request};
-use crate::simulate::simulate;
-use crate::status::status;
-use crate::stop::stop;
-use crate::summary::{Summary, story, table, verdict};
-use crate::train::train;
+use crate::system::interrupt::Interrupt;
+use crate::system::output::{self, say};
+use crate::system::signals::{self, Request};
 
 /// Carries out a command line, whose first word is the program, and returns how the process should
 /// end. Listens to signals, and may end the process itself: call it once, at its end.
@@ -48,9 +48,9 @@ pub fn main(itself: &[OsString], typed: impl IntoIterator<Item = OsString>) -> E
 }
 
 fn carry_out(itself: &[OsString], typed: impl IntoIterator<Item = OsString>) -> Exit {
-    let Given { command, words, file } = match command_line::read(typed) {
+    let Given { command, options, file } = match command_line::read(typed) {
         Ok(given) => given,
-        Err(ConfigError::Words { error, file }) => {
+        Err(CommandLineError::Words { error, file }) => {
             let _ = error.print();
             // A question for help is one of these, too.
             if !error.use_stderr() {
@@ -61,7 +61,7 @@ fn carry_out(itself: &[OsString], typed: impl IntoIterator<Item = OsString>) -> 
             }
             return Exit::Usage;
         }
-        Err(error) => return failed(&error.into()),
+        Err(CommandLineError::File(error)) => return failed(&error.into()),
     };
     let logged = match &command {
         Command::Node(args) => log(args.log.as_deref()),
@@ -72,14 +72,15 @@ fn carry_out(itself: &[OsString], typed: impl IntoIterator<Item = OsString>) -> 
     }
     let out = &mut io::stdout();
     let done = |()| Exit::Done;
+    let has_file = file.is_some();
     let ended = match command {
-        Command::Train(command) => run_train(command.train),
+        Command::Train(command) => run_train(command.train, has_file),
         Command::Predict(args) => predict(&args, out).map(done),
         Command::Plan(args) => plan(&args, out).map(done),
         Command::Report(args) => report(&args, out).map(done),
         Command::Compare(args) => compare(&args, out).map(done),
-        Command::Launch(args) => run_launch(*args, &words, itself),
-        Command::Node(args) => run_node(*args, &words),
+        Command::Launch(args) => run_launch(*args, &options, itself, has_file),
+        Command::Node(args) => run_node(*args, &options),
         Command::Status(args) => status(&args, out).map(done),
         Command::Stop(args) => stop(&args, out).map(done),
         Command::Simulate(args) => simulate(&args, out).map(done),
@@ -101,35 +102,40 @@ fn failed(error: &Error) -> Exit {
     error.exit()
 }
 
-fn run_train(args: TrainArgs) -> Result<Exit, Error> {
+fn run_train(args: TrainArgs, has_file: bool) -> Result<Exit, Error> {
     let interrupt = Interrupt::new();
     let asked = listen(&interrupt, "stopping; a checkpoint is written");
     let (quiet, json) = (args.quiet, args.json);
     let settings = Settings::check(args)?;
-    if let Some(story) = settings.story().filter(|_| !quiet) {
+    if let Some(story) = settings.trained.story().filter(|_| !quiet) {
         say(story);
     }
     let summary = train(&settings, &interrupt)?;
     if summary.interrupted {
-        tell_resume(&summary.run_dir);
+        tell_resume(&summary.run_dir, has_file);
     }
     tell(&summary, quiet, json)?;
     Ok(asked.exit().filter(|_| summary.interrupted).unwrap_or(Exit::Done))
 }
 
-fn run_launch(args: LaunchArgs, words: &[OsString], itself: &[OsString]) -> Result<Exit, Error> {
+fn run_launch(
+    args: LaunchArgs,
+    options: &Options,
+    itself: &[OsString],
+    has_file: bool,
+) -> Result<Exit, Error> {
     let interrupt = Interrupt::new();
     let asked = listen(&interrupt, "stopping all processes; a checkpoint is written");
-    let launched = launch(args, words, itself, &interrupt)?;
+    let launched = launch(&args, options, itself, &interrupt)?;
     if launched.interrupted && launched.saved {
-        tell_resume(&launched.run_dir.display().to_string());
+        tell_resume(&launched.run_dir.display().to_string(), has_file);
     } else if launched.interrupted {
         say("interrupted before there was anything to save; begin again when you like");
     }
     Ok(asked.exit().filter(|_| launched.interrupted).unwrap_or(Exit::Done))
 }
 
-fn run_node(args: NodeArgs, words: &[OsString]) -> Result<Exit, Error> {
+fn run_node(args: NodeArgs, options: &Options) -> Result<Exit, Error> {
     let (quiet, json, end_with_stdin) = (args.train.quiet, args.train.json, args.end_with_stdin);
     // A signal may come before there is something to end.
     let stop = ProcessHandle::new();
@@ -142,7 +148,7 @@ fn run_node(args: NodeArgs, words: &[OsString]) -> Result<Exit, Error> {
     if end_with_stdin {
         listen_to_launcher(stop.clone());
     }
-    let ended = match node::serves_any_program(&args, words)? {
+    let ended = match node::serves_any_program(&args, options)? {
         true => node::serve(&args, stop)?,
         false => node::run(&Process::new(args, stop)?)?,
     };
@@ -207,7 +213,7 @@ fn tell(summary: &Summary, quiet: bool, json: bool) -> Result<(), Error> {
     let mut out = io::stdout().lock();
     if !quiet {
         let words = format!(
-            "\n{}\n{}\n{}\nreport: {}/report.html",
+            "\n{}\n{}\n{}\nreport: {}/{REPORT}",
             table(summary),
             story(summary),
             verdict(summary),
@@ -223,25 +229,23 @@ fn tell(summary: &Summary, quiet: bool, json: bool) -> Result<(), Error> {
     if json { output::json(&mut out, summary) } else { Ok(()) }
 }
 
-fn tell_resume(run_dir: &str) {
-    say(format!("interrupted; continue with: {}", resume_command(run_dir)));
+fn tell_resume(run_dir: &str, has_file: bool) {
+    say(format!("interrupted; continue with: {}", resume_command(run_dir, has_file)));
 }
 
-/// The same command again, from this run's checkpoint and into a new folder.
-fn resume_command(run_dir: &str) -> String {
+/// The same command again, from this run's checkpoint and into its folder.
+fn resume_command(run_dir: &str, has_file: bool) -> String {
     let mut args = std::env::args_os();
     let mut words: Vec<OsString> = args.next().into_iter().collect();
     let args: Vec<OsString> = args.collect();
-    // A program's own options stay behind it.
-    let own = args.iter().position(|word| word == "--").unwrap_or(args.len());
-    let (own, program) = args.split_at(own);
-    words.extend(without(own.iter().cloned(), &["--resume", "--out"]));
+    let (own, program) = split_program(&args);
+    words.extend(without(own, &["--resume", "--out"]));
     // A file of settings may name another folder.
-    if words.iter().any(|word| word.to_string_lossy().starts_with("--config")) {
+    if has_file {
         words.extend(["--out".into(), run_dir.into()]);
     }
     words.extend(["--resume".into(), run_dir.into()]);
-    words.extend(program.iter().cloned());
+    words.extend_from_slice(program);
     words.iter().map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
 }
 

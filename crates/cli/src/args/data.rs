@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use tabular::data::{Condition, Cross, TaskKind};
 
+use super::kinds::TASKS;
 use super::train::MODEL;
 
 /// The options that say what to learn from.
@@ -27,8 +28,8 @@ pub struct DataArgs {
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',', help_heading = MODEL)]
     pub ignore: Vec<String>,
     /// What to learn [default: binary of two values; classes of few; regression of numbers]
-    #[arg(long, value_enum, help_heading = MODEL)]
-    pub task: Option<TaskArg>,
+    #[arg(long, value_parser = TASKS.parser(), value_name = "TASK", help_heading = MODEL)]
+    pub task: Option<TaskKind>,
     /// Which lines are for the test: `day % 10 == 0`, `year >= 2013 and part != 'train'` [default:
     /// one in five]
     #[arg(long, value_name = "CONDITION", conflicts_with = "test_file", help_heading = MODEL)]
@@ -36,27 +37,6 @@ pub struct DataArgs {
     /// A file of lines for the test; then all lines of the other are trained on
     #[arg(long, value_name = "FILE", help_heading = MODEL)]
     pub test_file: Option<PathBuf>,
-}
-
-/// What to learn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum TaskArg {
-    /// The probability of the second of two values
-    Binary,
-    /// The probability of each of several values
-    Classes,
-    /// A number
-    Regression,
-}
-
-impl From<TaskArg> for TaskKind {
-    fn from(task: TaskArg) -> Self {
-        match task {
-            TaskArg::Binary => Self::Binary,
-            TaskArg::Classes => Self::Classes,
-            TaskArg::Regression => Self::Regression,
-        }
-    }
 }
 
 /// The file as a bare word: `train FILE` is `train --data FILE`.

@@ -3,8 +3,10 @@
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use cluster::NumberFormat;
+use cluster::spec::Role;
 use simulator::Mode;
 use sync_replicas::options::{FailingBatch, NonFinite, SparseMean, TokenPolicy};
+use tabular::data::TaskKind;
 
 /// The models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -123,4 +125,18 @@ pub static WIRES: Choices<NumberFormat> = Choices(&[
 pub static MODES: Choices<Mode> = Choices(&[
     ("ideal", Mode::Ideal, "The formula: all replicas start each step together"),
     ("tokens", Mode::Tokens, "The engine and its tokens, as in training"),
+]);
+
+/// What a process of a cluster is.
+pub static ROLES: Choices<Role> = Choices(&[
+    ("ps", Role::Ps, "Holds a share of the variables; the first one coordinates"),
+    ("worker", Role::Worker, "Computes; the first one is the chief"),
+    ("evaluator", Role::Evaluator, "Tests every checkpoint"),
+]);
+
+/// What to learn.
+pub static TASKS: Choices<TaskKind> = Choices(&[
+    ("binary", TaskKind::Binary, "The probability of the second of two values"),
+    ("classes", TaskKind::Classes, "The probability of each of several values"),
+    ("regression", TaskKind::Regression, "A number"),
 ]);

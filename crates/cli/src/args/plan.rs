@@ -7,6 +7,7 @@ use simulator::Mode;
 use simulator::advice::Iterations;
 
 use super::kinds::MODES;
+use super::law::{LawArg, StragglersArg};
 use super::parse::whole;
 use super::security::SecurityArgs;
 
@@ -31,10 +32,10 @@ pub struct PlanArgs {
     ///   shifted-exponential:least=1,mean_excess=0.2
     ///   log-normal:median=1.5,sigma=0.1       pareto:least=1,alpha=2,most=300
     #[arg(long, value_name = "LAW", verbatim_doc_comment)]
-    pub compute: Option<String>,
+    pub compute: Option<LawArg>,
     /// Batches that take another time, and how often, as in 0.02=pareto:least=1.7,alpha=2,most=310
     #[arg(long, value_name = "PART=LAW", requires = "compute")]
-    pub stragglers: Option<String>,
+    pub stragglers: Option<StragglersArg>,
 
     /// A fixed fleet: which A of so many machines? [default: as many as the run, the
     /// times or the plan have]

@@ -1,17 +1,15 @@
 //! The options of `train`, which `node` and `launch` also have.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::parser::ValueSource;
-use clap::{Args, CommandFactory};
+use clap::Args;
 use optim::Schedule;
 use serde::{Deserialize, Serialize};
 use sync_replicas::options::{FailingBatch, NonFinite, SparseMean, StepTimeout, TokenPolicy};
 
-use super::Cli;
-use super::data::{DataArgs, FileArg};
+use super::data::{DataArgs, TrainCommand};
+use super::export::ExportArgs;
 use super::kinds::{
     FAILING_BATCHES, ModelKind, NON_FINITES, OptimizerKind, SPARSE_MEANS, TOKEN_POLICIES,
 };
@@ -186,15 +184,9 @@ pub struct TrainArgs {
     /// unless --out names another
     #[arg(long, value_name = "PATH", help_heading = OUTPUT)]
     pub resume: Option<PathBuf>,
-    /// Write who did what when to this file, whose name ends with .json, for Perfetto
-    /// (ui.perfetto.dev); in a cluster parameter server 0 does. At 64 MB trace.json becomes
-    /// trace.1.json, and that one trace.2.json; an earlier trace is kept in the same way
-    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
-    pub trace: Option<PathBuf>,
-    /// Send who did what when to an OpenTelemetry collector, over gRPC: a trace for each step; in a
-    /// cluster parameter server 0 does. Needs a program built with `--features otlp`
-    #[arg(long, value_name = "http://HOST:PORT", help_heading = OUTPUT)]
-    pub otlp: Option<String>,
+    /// Where its record is sent.
+    #[command(flatten)]
+    pub exports: ExportArgs,
     /// Settings from a TOML file, each under its option's long name with _ for -, such as
     /// `learning_rate = 0.1`; options on the command line win
     #[arg(long, value_name = "FILE")]
@@ -260,7 +252,7 @@ pub(super) const MODEL: &str = "Model and data";
 const OPTIMIZER: &str = "Optimizer";
 const REPLICAS: &str = "Replicas";
 const LENGTH: &str = "Length";
-const OUTPUT: &str = "Output";
+pub(super) const OUTPUT: &str = "Output";
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -290,23 +282,9 @@ const OF_ANY_PROGRAM: [&str; 12] = [
     "quiet",
 ];
 
-/// The first option among a command's words that says what is trained, if any.
-pub fn says_what_is_trained(command: &str, words: &[OsString]) -> Option<String> {
-    let mut program = Cli::command().ignore_errors(true);
-    program.build();
-    let before = ["x", command].map(OsString::from);
-    let matches = program.clone().try_get_matches_from(before.iter().chain(words)).ok()?;
-    let given = matches.subcommand_matches(command)?;
-    let training = TrainArgs::augment_args(clap::Command::new("train"));
-    let mut training = training.get_arguments().filter(|arg| {
-        let id = arg.get_id().as_str();
-        !OF_ANY_PROGRAM.contains(&id) && given.value_source(id) == Some(ValueSource::CommandLine)
-    });
-    if let Some(first) = training.next() {
-        return Some(format!("--{}", first.get_long().unwrap_or_else(|| first.get_id().as_str())));
-    }
-    let file = FileArg::augment_args(clap::Command::new("train"));
-    let mut file = file.get_arguments().map(|arg| arg.get_id().as_str());
-    let is_given = |id| given.value_source(id) == Some(ValueSource::CommandLine);
-    file.any(is_given).then(|| "FILE".to_owned())
+/// Whether the option of this name says what is trained.
+pub fn says_what_is_trained(name: &str) -> bool {
+    let training = TrainCommand::augment_args(clap::Command::new("train"));
+    let mut training = training.get_arguments().map(|arg| arg.get_id().as_str());
+    !OF_ANY_PROGRAM.contains(&name) && training.any(|id| id == name)
 }

@@ -1,20 +1,12 @@
-//! Why a command line or its file of settings cannot be used.
+//! Why a file of settings cannot be used.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why a command line or its file of settings cannot be used. Nothing was done yet.
+/// Why a file of settings cannot be used. Nothing was done yet.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The words themselves, with those of the file, or a request for help.
-    #[error("{error}")]
-    Words {
-        /// What is wrong, or the answer.
-        error: clap::Error,
-        /// The file, if there is one.
-        file: Option<PathBuf>,
-    },
     /// The file cannot be read.
     #[error("--config {} cannot be read: {source}", path.display())]
     Read {

@@ -34,12 +34,12 @@ pub enum UsageError {
         /// The optimizers that have it.
         owners: String,
     },
-    /// A number out of its range.
+    /// A value that an option does not take here, or one that it needs beside it.
     #[error("{option}: expected {expected}, got {got}")]
-    Number {
+    Option {
         /// The option.
         option: &'static str,
-        /// Its range.
+        /// What it takes.
         expected: String,
         /// The given value.
         got: String,
@@ -102,11 +102,11 @@ fn option(choice: Choice) -> &'static str {
 }
 
 impl UsageError {
-    pub(crate) fn number(
+    pub(crate) fn option(
         option: &'static str,
         expected: impl Into<String>,
         got: impl ToString,
     ) -> Self {
-        Self::Number { option, expected: expected.into(), got: got.to_string() }
+        Self::Option { option, expected: expected.into(), got: got.to_string() }
     }
 }

@@ -178,6 +178,7 @@ fn what_is_wrong_is_said() {
     check(&["--learning-rate", "0.1", "--", own], 2, "--learning-rate is of our own models");
     check(&["--evaluator", "--", own], 2, "--evaluator is of our own models");
     check(&["--wire", "bf16", "--", own], 2, "--wire is of our own models");
+    check(&["--wire=bf16", "--", own], 2, "--wire is of our own models");
     check(&["--workers", "2", "--backup", "2", "--", own], 2, "fewer than the 2 workers");
     check(&["--workers", "1", "--", "/bin/true"], 1, "has ended, and training has not");
     check(&["--", "./no-such-program"], 1, "./no-such-program: No such file");

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use clap::Parser;
 use cli::args::Cli;
-use cli::interrupt::Interrupt;
+use cli::run::summary::Summary;
 use cli::settings::Settings;
-use cli::summary::Summary;
+use cli::system::interrupt::Interrupt;
 
 use crate::program::{folder, run, train};
 
@@ -53,7 +53,7 @@ fn the_library_goes_on_bit_identically() {
         args.extend(resume.iter().flat_map(|path| ["--resume", path]));
         let args = Cli::try_parse_from(args).expect("parses").into_train();
         let settings = Settings::check(args).expect("fits together");
-        cli::train::train(&settings, &Interrupt::new()).expect("trains")
+        cli::commands::train::train(&settings, &Interrupt::new()).expect("trains")
     };
     let at = |name: &str| folder.path().join(name);
     let whole = train("200", &at("whole"), None);

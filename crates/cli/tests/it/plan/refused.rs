@@ -33,7 +33,7 @@ fn what_cannot_be_meant_is_refused() {
     check("wrong", &["wrong, line 2", "cannot last"]);
     check("empty --plan exponential", &["cannot be used with"]);
     check("--plan nothing", &["neither a file", "exponential"]);
-    check("--compute gamma:k=1 --gradients 2", &["--compute gamma:k=1", "`pareto`"]);
+    check("--compute gamma:k=1 --gradients 2", &["--compute", "'gamma:k=1'", "`pareto`"]);
     check("--compute exponential:mean=-1 --gradients 2", &["0 to 1e9 seconds", "-1"]);
     check("--compute exponential --gradients 2", &["missing field `mean`"]);
     check("--compute a={} --gradients 2", &["expected a law"]);
