@@ -24,5 +24,5 @@ pub use row::{Bound, Measure, Row, Target, Unit, Work};
 pub use rows::{CEILINGS, ROWS};
 pub use table_rows::TABLES;
 pub use team::together;
-pub use work::process::play_part;
+pub use work::parts::play_part;
 pub use work::step::{Replicas, build};

@@ -4,6 +4,7 @@ pub(crate) mod cluster;
 pub(crate) mod commit;
 pub(crate) mod dense;
 pub(crate) mod lookups;
+pub(crate) mod parts;
 pub(crate) mod process;
 pub(crate) mod push;
 pub(crate) mod queue;

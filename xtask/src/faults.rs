@@ -105,7 +105,7 @@ impl Harness {
         for (job, aggregate) in
             scenarios.iter().map(|it| (it.job, it.aggregate)).collect::<BTreeSet<_>>()
         {
-            harness.truth(job, aggregate, cluster::UPDATES)?;
+            harness.truth(job, aggregate, scenario::UPDATES)?;
         }
         Ok(harness)
     }
@@ -153,7 +153,7 @@ impl Harness {
         let folder = self.root.join(format!("{place:05}"));
         let begun = Instant::now();
         let Scenario { job, aggregate, .. } = *scenario;
-        let result = cluster::run(&self.programs, &folder, scenario, cluster::UPDATES);
+        let result = cluster::run(&self.programs, &folder, scenario, scenario::UPDATES);
         let result = result.and_then(|ended| match scenario.expected {
             Some(Outcome::Ends) => {
                 let updates = verdict::interrupted(&folder, scenario, &ended)?;
@@ -163,7 +163,7 @@ impl Harness {
             }
             Some(Outcome::Fails) => verdict::failed(scenario, &ended),
             _ => {
-                let truth = self.truth(job, aggregate, cluster::UPDATES)?;
+                let truth = self.truth(job, aggregate, scenario::UPDATES)?;
                 verdict::judge(&folder, scenario, &ended, &truth)
             }
         });

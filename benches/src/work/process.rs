@@ -8,10 +8,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use super::{cluster, lookups, tcp};
-
 /// What a child is to do: a word and what it must know.
-const PART: &str = "BENCHES_PART";
+pub(super) const PART: &str = "BENCHES_PART";
 
 /// A child that is running; dropping it ends it.
 pub(crate) struct Process {
@@ -61,24 +59,6 @@ impl Drop for Process {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-/// Plays the part that a parent has named, if one has; says whether it did.
-///
-/// # Panics
-/// When the part makes no sense, or cannot be played.
-#[must_use]
-pub fn play_part() -> bool {
-    let Ok(part) = std::env::var(PART) else { return false };
-    let words: Vec<&str> = part.split(' ').collect();
-    match words.as_slice() {
-        ["tcp-server", rest @ ..] => tcp::serve(rest),
-        ["tcp-client", rest @ ..] => tcp::request(rest),
-        ["reader", rest @ ..] => lookups::take_part(rest),
-        [role @ ("ps" | "recording-ps" | "worker"), rest @ ..] => cluster::take_part(role, rest),
-        _ => panic!("{PART} names no part: {part}"),
-    }
-    true
 }
 
 /// In a child: how many times to go next. Without a parent it ends.

@@ -6,6 +6,7 @@
 mod compare;
 mod data;
 mod export;
+mod headings;
 mod kinds;
 mod launch;
 mod law;

@@ -59,8 +59,8 @@
 //! | its status, and what has happened | [`status`], [`record()`], [`Cluster::status_handle`] |
 //! | what to tell a scheduler | [`ClusterError::exit`], [`exit::Exit`] |
 //!
-//! [`driver`] has the parts for those who carry them out by hand, as the project's simulations, tests
-//! and benches do; it changes from version to version.
+//! [`driver`] has the parts for those who carry them out by hand, as the project's simulations,
+//! tests and benches do; it changes from version to version.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

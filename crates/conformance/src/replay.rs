@@ -5,6 +5,7 @@
 mod accumulator;
 mod average;
 mod dense;
+mod driven;
 mod driver;
 mod formula;
 mod network;

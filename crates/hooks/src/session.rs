@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::{BoxError, Failure, StartError};
+use crate::{BoxError, Failure};
 
 /// Something that runs steps and has a global step.
 ///
@@ -112,14 +112,5 @@ impl RunError {
     /// An error that ends the run.
     pub fn fatal(cause: impl Into<BoxError>) -> Self {
         Failure::fatal(cause).into()
-    }
-}
-
-impl From<StartError> for RunError {
-    fn from(error: StartError) -> Self {
-        match error {
-            StartError::Stopped => Self::Stopped,
-            other => Self::fatal(other),
-        }
     }
 }

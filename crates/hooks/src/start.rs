@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::{BoxError, Coordinator, Readiness};
+use crate::{BoxError, Coordinator, Readiness, RunError};
 
 /// Where a chief looks for the state of an earlier run.
 //
@@ -223,4 +223,13 @@ pub enum StartError {
     /// The coordinator stopped first.
     #[error("stopped before the variables were ready")]
     Stopped,
+}
+
+impl From<StartError> for RunError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Stopped => Self::Stopped,
+            other => Self::fatal(other),
+        }
+    }
 }

@@ -12,8 +12,8 @@ use pyo3::types::PyDict;
 use sync_replicas::Computed;
 
 use crate::arrays::{Pushed, owned};
+use crate::cause::Cause;
 use crate::errors;
-use crate::fit::Cause;
 use crate::number::Number;
 use crate::outcome::Outcome;
 use crate::replica::{Begun, ReplicaImpl};

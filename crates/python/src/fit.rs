@@ -17,6 +17,7 @@ use sync_replicas::{
 };
 
 use crate::arrays::{Pushed, owned};
+use crate::cause::Cause;
 use crate::errors;
 use crate::hook::{self, Named};
 use crate::number::Number;
@@ -76,10 +77,6 @@ trait AnyStepValues: Send + Sync {
     fn look_up<'py>(&self, py: Python<'py>, wanted: &Wanted) -> PyResult<Bound<'py, PyDict>>;
 }
 
-/// The first exception of Python's code, which a failed training names as its cause.
-#[derive(Default)]
-pub(crate) struct Cause(Mutex<Option<PyErr>>);
-
 /// Python's callables as a model and its data.
 struct Callables {
     replica: Py<PyAny>,
@@ -108,20 +105,6 @@ impl<T: Number> AnyStepValues for StepValues<T> {
 
     fn look_up<'py>(&self, py: Python<'py>, wanted: &Wanted) -> PyResult<Bound<'py, PyDict>> {
         wanted.look_up(py, self.tables.as_ref().ok_or_else(errors::over)?)
-    }
-}
-
-impl Cause {
-    /// Keeps it if it is the first; returns what the engine is told of it.
-    pub(crate) fn keep(&self, error: PyErr) -> BoxError {
-        if let Ok(mut first) = self.0.lock() {
-            first.get_or_insert_with(|| Python::attach(|py| error.clone_ref(py)));
-        }
-        Box::new(error)
-    }
-
-    pub(crate) fn take(&self) -> Option<PyErr> {
-        self.0.lock().ok().and_then(|mut first| first.take())
     }
 }
 

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sync_replicas::ChiefSession;
 
-use crate::fit::Cause;
+use crate::cause::Cause;
 use crate::number::Number;
 use crate::variable_cache::VariableCache;
 

@@ -8,13 +8,16 @@
 
 mod accumulator;
 mod arrays;
+mod cause;
 mod cluster_replica;
 mod errors;
 mod fit;
 mod fork_guard;
 mod hook;
+mod initial;
 mod local_replica;
 mod number;
+mod numpy_memory;
 mod optimizers;
 mod outcome;
 mod place;

@@ -15,8 +15,8 @@ use sync_replicas::{Gradient, Variables};
 
 use crate::arrays::{Pushed, Seen};
 use crate::errors;
+use crate::initial::Initial;
 use crate::number::{Number, Typed, each};
-use crate::trainer::Initial;
 
 /// The rate of a schedule (or number, or text) once `step` updates were made.
 #[pyfunction]

@@ -16,16 +16,17 @@ use pyo3::types::PyDict;
 use sync_replicas::checkpoint::{Checkpoints, RunId, newest_run};
 use sync_replicas::{Hooks, Variables};
 
+use crate::cause::Cause;
 use crate::cluster_replica::ClusterReplicaImpl;
 use crate::errors;
-use crate::fit::Cause;
 use crate::fork_guard::ForkGuard;
 use crate::hook::{self, Named};
+use crate::initial::Initial;
 use crate::number::Number;
 use crate::optimizers::optimizer;
 use crate::replica::{Replica, ReplicaImpl};
 use crate::report::cluster_report;
-use crate::trainer::{Initial, Settings, chosen, describe};
+use crate::trainer::{Settings, chosen, describe};
 use crate::variable_cache::VariableCache;
 use crate::wait::beside;
 

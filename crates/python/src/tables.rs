@@ -8,9 +8,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sync_replicas::{EvictBy, Keys, Rows, StepTables, Table, TableError};
 
-use crate::arrays::{as_array, lent};
 use crate::errors;
 use crate::number::Number;
+use crate::numpy_memory::{as_array, lent};
 
 /// The key of a text: XXH3-64 of its UTF-8 bytes, as a signed number.
 #[pyfunction]

@@ -12,16 +12,16 @@ use serde::de::{DeserializeOwned, IntoDeserializer, value};
 use sync_replicas::options::{FailingBatch, NonFinite, StepTimeout, SummationOrder};
 use sync_replicas::{ReplicaId, SyncReplicas, VariableError, Variables};
 
-use crate::arrays::{as_array, lent};
 use crate::errors;
 use crate::fit::{self, Fit};
 use crate::fork_guard::ForkGuard;
+use crate::initial::Initial;
 use crate::local_replica::LocalReplicaImpl;
 use crate::number::{Number, Typed, each};
 use crate::optimizers::optimizer;
 use crate::replica::Replica;
 use crate::report::{tally, totals};
-use crate::tables::{Ids, is_table, table};
+use crate::tables::Ids;
 use crate::variable_cache::{self, VariableCache};
 
 type Inner<T> = Arc<sync_replicas::Trainer<T>>;
@@ -31,12 +31,6 @@ type Inner<T> = Arc<sync_replicas::Trainer<T>>;
 pub(crate) struct Trainer {
     inner: ForkGuard<Typed<Inner<f32>, Inner<f64>>>,
     cache: Arc<VariableCache>,
-}
-
-/// Initial values of one number type.
-pub(crate) enum Initial {
-    F32(Variables<f32>),
-    F64(Variables<f64>),
 }
 
 /// The description of a training, beside variables and optimizer.
@@ -212,41 +206,6 @@ impl Trainer {
             Ok(step.map_err(|error| errors::checkpoint(&error))?.get())
         })
     }
-}
-
-impl Initial {
-    /// Reads the values of a dict: as float64 when the first array is, and otherwise as float32.
-    pub(crate) fn read(variables: &Bound<'_, PyDict>) -> PyResult<Self> {
-        let mut first = None;
-        for value in variables.values() {
-            if first.is_none() && !is_table(&value)? {
-                first = Some(as_array(&value)?);
-            }
-        }
-        Ok(match first {
-            Some(first) if first.cast::<PyArrayDyn<f64>>().is_ok() => Self::F64(read(variables)?),
-            _ => Self::F32(read(variables)?),
-        })
-    }
-}
-
-fn read<T: Number>(variables: &Bound<'_, PyDict>) -> PyResult<Variables<T>> {
-    let mut read = Variables::new();
-    for (name, value) in variables {
-        let name: String = name.extract()?;
-        if is_table(&value)? {
-            let declared = table(&name, &value)?;
-            read = read.with_table(declared).map_err(|error| errors::variable(&error))?;
-            continue;
-        }
-        let array = as_array(&value)?;
-        let copy = match T::widened(&array)? {
-            Some(widened) => widened,
-            None => lent::<T>(&name, array)?.as_array().to_owned(),
-        };
-        read = read.with(name, copy).map_err(|error| errors::variable(&error))?;
-    }
-    Ok(read)
 }
 
 fn build<T: Number>(

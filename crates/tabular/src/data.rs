@@ -8,11 +8,13 @@
 mod choices;
 mod condition;
 mod content;
+mod cross;
 mod dataset;
 mod encode;
 mod error;
 mod examples;
 mod features;
+mod field;
 mod file_state;
 mod hashed;
 mod moments;
@@ -29,9 +31,10 @@ mod targets;
 #[cfg(test)]
 mod tests;
 
-pub use choices::{Choice, Choices, Cross, CrossError, TestRows};
+pub use choices::{Choice, Choices, TestRows};
 pub use condition::{Condition, ConditionError};
 pub use content::Content;
+pub use cross::{Cross, CrossError};
 pub use dataset::{Dataset, Part, PartReader};
 pub use encode::Encoder;
 pub use error::{DataError, Misfit};

@@ -6,6 +6,7 @@
 //! learning rate.
 
 mod bag;
+mod batch;
 mod bias;
 mod deep;
 mod factors;
@@ -13,9 +14,11 @@ mod initial;
 mod linear;
 mod loss;
 mod network;
+mod term;
 
 #[cfg(test)]
 mod tests;
 
+pub use batch::Batch;
 pub use loss::predictions;
-pub use network::{Batch, Kind, ModelError, Network};
+pub use network::{Kind, ModelError, Network};

@@ -16,9 +16,6 @@ const LAUNCH: &str = "launch --ps 2 --workers 3 --patience 10s";
 const DIGITS: &str = "--model softmax --deterministic --straggler 2=10 --lease 600ms --json";
 const TABLES: &str = "--lease 600";
 
-/// What `--updates` says, a multiple of `--save-every` as with the defaults.
-pub(super) const UPDATES: i64 = 24;
-
 /// How long a training may take, with all that happens to it.
 const DEADLINE: Duration = Duration::from_secs(40);
 

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use super::cluster::UPDATES;
 use super::points::{
     DOUBLE, FULL, HUNG, LAST, Last, Outcome, POINTS, Point, SMOKE, TABLE_DOUBLE, TABLE_FULL,
     TABLE_LAST, TABLE_POINTS, WISHED,
 };
 use crate::Result;
+
+/// What `--updates` says, a multiple of `--save-every` as with the defaults.
+pub(super) const UPDATES: i64 = 24;
 
 /// How long a process is stopped: less than a lease, and more than two.
 pub(super) const SHORT: Duration = Duration::from_millis(200);

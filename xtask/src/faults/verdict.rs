@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::cluster::{Ended, UPDATES};
+use super::cluster::Ended;
 use super::points::Outcome;
+use super::scenario::UPDATES;
 use super::scenario::{Job, Scenario, Signal};
 use crate::Result;
 

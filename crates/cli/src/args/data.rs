@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use tabular::data::{Condition, Cross, TaskKind};
 
+use super::headings::MODEL;
 use super::kinds::TASKS;
-use super::train::MODEL;
 
 /// The options that say what to learn from.
 #[derive(Clone, Debug, Default, Args)]

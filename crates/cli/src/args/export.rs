@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::Args;
 use hyper::Uri;
 
-use super::train::OUTPUT;
+use super::headings::OUTPUT;
 
 /// Where a training's record is sent.
 #[derive(Clone, Debug, Default, Args)]

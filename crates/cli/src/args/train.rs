@@ -10,6 +10,7 @@ use sync_replicas::options::{FailingBatch, NonFinite, SparseMean, StepTimeout, T
 
 use super::data::{DataArgs, TrainCommand};
 use super::export::ExportArgs;
+use super::headings::{LENGTH, MODEL, OPTIMIZER, OUTPUT, REPLICAS};
 use super::kinds::{
     FAILING_BATCHES, ModelKind, NON_FINITES, OptimizerKind, SPARSE_MEANS, TOKEN_POLICIES,
 };
@@ -247,12 +248,6 @@ pub struct OptimizerNumbers {
     #[arg(long, value_name = "STRENGTH")]
     pub l2: Option<f64>,
 }
-
-pub(super) const MODEL: &str = "Model and data";
-const OPTIMIZER: &str = "Optimizer";
-const REPLICAS: &str = "Replicas";
-const LENGTH: &str = "Length";
-pub(super) const OUTPUT: &str = "Output";
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

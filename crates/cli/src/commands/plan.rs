@@ -10,6 +10,7 @@ mod run;
 mod source;
 mod text;
 mod times;
+mod words;
 
 use std::io::Write;
 

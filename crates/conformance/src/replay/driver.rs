@@ -3,7 +3,7 @@
 use sync_replicas::{Gradients, Scalar};
 use testing::ManualReplicas;
 
-use super::replicas::{DENSE, Driven, SPARSE, Seen};
+use super::driven::{DENSE, Driven, SPARSE, Seen};
 
 impl<T: Scalar> Driven<T> for ManualReplicas<T> {
     fn push(&mut self, replica: usize, gradients: Gradients<T>) -> Result<(), String> {

@@ -23,7 +23,7 @@ use sync_replicas::{
 };
 use tempfile::TempDir;
 
-use super::replicas::{DENSE, Driven, SPARSE, Seen, describe, variables};
+use super::driven::{DENSE, Driven, SPARSE, Seen, describe, variables};
 use crate::trace::ReplicasTrace;
 
 /// Nothing on one machine takes this long.

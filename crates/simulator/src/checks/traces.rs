@@ -1,8 +1,8 @@
 //! a published trace of steps, in which slowness follows the batch.
 //!
 //! Fitted: the four numbers of the distribution's shape were chosen for these, so they show that a
-//! mixture of two kinds of batches can look like the trace, and no more. What backups gain follows from
-//! how late the slowest are.
+//! mixture of two kinds of batches can look like the trace, and no more. What backups gain follows
+//! from how late the slowest are.
 
 use super::{Check, Kind, carried_for};
 use crate::ideal::Arrivals;

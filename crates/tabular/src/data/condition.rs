@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::features::{is_missing, number};
+use super::field::{is_missing, number};
 
 /// All of its parts must hold of a row.
 #[derive(Clone, Debug, PartialEq)]

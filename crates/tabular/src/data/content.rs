@@ -12,7 +12,6 @@ use flate2::read::MultiGzDecoder;
 use super::error::DataError;
 use super::file_state::FileState;
 use super::hashed::Hashed;
-use super::records::Records;
 
 /// The first two bytes of every gzip file.
 const GZIP: &[u8] = &[0x1f, 0x8b];
@@ -111,14 +110,6 @@ impl Content {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// All records, from the first.
-    ///
-    /// # Errors
-    /// [`DataError::Open`], [`DataError::Empty`], [`DataError::SameColumn`].
-    pub fn records(&self) -> Result<Records<'_, Box<dyn Read + '_>>, DataError> {
-        Records::new(self, self.reader()?)
     }
 
     /// A hash of all bytes: another text gives another.

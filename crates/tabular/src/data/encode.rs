@@ -15,7 +15,8 @@ use super::choices::Choice;
 use super::content::Content;
 use super::error::DataError;
 use super::examples::Examples;
-use super::features::{Features, NumberColumn, Task, is_missing, number};
+use super::features::{Features, NumberColumn, Task};
+use super::field::{is_missing, number};
 use super::names::{Names, listed};
 
 /// Between the values of a cross.

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::io;
 
 use super::choices::Choice;
-use super::content::Content;
 
 /// How many characters of a field an error shows.
 const MOST_SHOWN: usize = 100;
@@ -220,21 +219,6 @@ impl DataError {
         got: impl Into<String>,
     ) -> Self {
         Self::Choice { choice, misfit: Misfit::new(expected, got) }
-    }
-
-    /// The CSV reader's error, by line.
-    pub(crate) fn of_csv(content: &Content, error: csv::Error) -> Self {
-        let path = content.name.clone();
-        match error.kind() {
-            csv::ErrorKind::UnequalLengths { pos: Some(pos), expected_len, len } => {
-                let line = content.line(pos.byte());
-                Self::Fields { path, line, expected: *expected_len, got: *len }
-            }
-            csv::ErrorKind::Utf8 { pos: Some(pos), err } => {
-                Self::Text { path, line: content.line(pos.byte()), field: err.field() + 1 }
-            }
-            _ => Self::Read { path, source: error },
-        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::choices::Cross;
+use super::cross::Cross;
 
 /// What a file's columns are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -151,25 +151,4 @@ impl Features {
     pub fn num_keys(&self) -> usize {
         self.num_columns() + self.crosses.len()
     }
-}
-
-/// Texts that mean a missing value, besides the empty one.
-const MISSING: [&str; 7] = ["NA", "N/A", "NaN", "nan", "null", "NULL", "None"];
-
-/// Whether a field has no value.
-pub(crate) fn is_missing(field: &str) -> bool {
-    field.is_empty() || MISSING.contains(&field)
-}
-
-/// The number of a field; none if it is missing.
-///
-/// # Errors
-/// What was expected, if it is neither.
-pub(crate) fn number(field: &str) -> Result<Option<f64>, &'static str> {
-    if is_missing(field) {
-        return Ok(None);
-    }
-    // Models compute in `f32`, and the mean of larger ones may overflow.
-    let number = field.parse::<f64>().ok().filter(|it| it.abs() <= f64::from(f32::MAX));
-    number.map(Some).ok_or("a number, or nothing where there is none")
 }

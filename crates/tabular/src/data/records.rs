@@ -18,6 +18,16 @@ pub struct Records<'a, R> {
     columns: Vec<String>,
 }
 
+impl Content {
+    /// All records, from the first.
+    ///
+    /// # Errors
+    /// [`DataError::Open`], [`DataError::Empty`], [`DataError::SameColumn`].
+    pub fn records(&self) -> Result<Records<'_, Box<dyn Read + '_>>, DataError> {
+        Records::new(self, self.reader()?)
+    }
+}
+
 impl<'a, R: Read> Records<'a, R> {
     /// Reads the line of headings.
     ///
@@ -27,7 +37,7 @@ impl<'a, R: Read> Records<'a, R> {
         let name = &content.name;
         let mut reader =
             csv::ReaderBuilder::new().has_headers(true).buffer_capacity(BUFFER).from_reader(text);
-        let headings = reader.headers().map_err(|error| DataError::of_csv(content, error))?;
+        let headings = reader.headers().map_err(|error| csv_error(content, error))?;
         let columns: Vec<String> = headings.iter().map(|it| it.trim().to_owned()).collect();
         if columns.iter().all(String::is_empty) {
             return Err(DataError::Empty { path: name.to_owned() });
@@ -53,8 +63,7 @@ impl<'a, R: Read> Records<'a, R> {
     /// [`DataError::Fields`], [`DataError::Text`], [`DataError::Quote`], [`DataError::Read`].
     pub fn next(&mut self, record: &mut csv::StringRecord) -> Result<bool, DataError> {
         let content = self.content;
-        let read =
-            self.reader.read_record(record).map_err(|error| DataError::of_csv(content, error))?;
+        let read = self.reader.read_record(record).map_err(|error| csv_error(content, error))?;
         if read && self.reader.position().byte() >= content.length() {
             let path = content.name.clone();
             let start = record.position().map_or(0, csv::Position::byte);
@@ -74,5 +83,20 @@ impl<'a, R: Read> Records<'a, R> {
         let (mut text, mut ends) = (vec![0; last.len()], vec![0; self.columns.len() + 1]);
         let (result, ..) = csv_core::Reader::new().read_record(&last, &mut text, &mut ends);
         Ok(result == ReadRecordResult::InputEmpty)
+    }
+}
+
+/// The CSV reader's error, by line.
+fn csv_error(content: &Content, error: csv::Error) -> DataError {
+    let path = content.name.clone();
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { pos: Some(pos), expected_len, len } => {
+            let line = content.line(pos.byte());
+            DataError::Fields { path, line, expected: *expected_len, got: *len }
+        }
+        csv::ErrorKind::Utf8 { pos: Some(pos), err } => {
+            DataError::Text { path, line: content.line(pos.byte()), field: err.field() + 1 }
+        }
+        _ => DataError::Read { path, source: error },
     }
 }

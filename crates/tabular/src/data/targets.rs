@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::content::Content;
 use super::error::{DataError, Misfit};
-use super::features::{ClassRate, Task, TaskKind, number};
+use super::features::{ClassRate, Task, TaskKind};
+use super::field::number;
 use super::moments::Moments;
 
 /// With more values than this, they are not classes.

@@ -3,8 +3,9 @@
 use ndarray::Array2;
 use sync_replicas::{BoxError, IndexedSlices, VariableError, Variables};
 
+use super::batch::KeyTable;
 use super::initial::Initializer;
-use super::network::{Backward, Given, KeyTable, Term};
+use super::term::{Backward, Given, Term};
 
 const EMBEDDINGS: KeyTable = KeyTable { name: "embeddings", with_crosses: true };
 

@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2, Axis};
 use sync_replicas::{BoxError, VariableError, Variables};
 
 use super::initial::Initializer;
-use super::network::{Backward, Given, Term};
+use super::term::{Backward, Given, Term};
 
 #[derive(Debug)]
 pub(super) struct Bias {

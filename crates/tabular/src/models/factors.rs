@@ -7,8 +7,9 @@
 use ndarray::{Array2, Axis};
 use sync_replicas::{BoxError, IndexedSlices, VariableError, Variables};
 
+use super::batch::KeyTable;
 use super::initial::{EMBEDDED, Initializer};
-use super::network::{Backward, Given, KeyTable, Term};
+use super::term::{Backward, Given, Term};
 
 const FACTORS: KeyTable = KeyTable { name: "factors", with_crosses: false };
 

@@ -3,8 +3,9 @@
 use ndarray::Array2;
 use sync_replicas::{BoxError, IndexedSlices, Table, VariableError, Variables};
 
+use super::batch::KeyTable;
 use super::initial::Initializer;
-use super::network::{Backward, Given, KeyTable, Term};
+use super::term::{Backward, Given, Term};
 
 const WEIGHTS: KeyTable = KeyTable { name: "weights", with_crosses: true };
 

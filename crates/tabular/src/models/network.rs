@@ -1,19 +1,19 @@
 //! A model as a sum of terms, and the batches that it computes from.
 
-use std::fmt;
-
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
-use sync_replicas::{BoxError, Gradients, Keys, VariableError, Variables};
+use sync_replicas::{BoxError, Gradients, VariableError, Variables};
 
 use super::bag::Bag;
+use super::batch::{Batch, KeyTable};
 use super::bias::Bias;
 use super::deep::Deep;
 use super::factors::Factors;
 use super::initial::Initializer;
 use super::linear::Linear;
 use super::loss;
-use crate::data::{Examples, Features, KeySet, Misfit, Task, TaskKind};
+use super::term::{Backward, Given, Term};
+use crate::data::{Examples, Features, Misfit, Task, TaskKind};
 
 /// The kind of model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,79 +110,6 @@ pub struct Network {
     tables: Vec<KeyTable>,
     /// The number of a row's keys that are of columns; with crosses, all of them.
     num_keys: [usize; 2],
-}
-
-/// A table, and which keys have rows in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct KeyTable {
-    pub(super) name: &'static str,
-    pub(super) with_crosses: bool,
-}
-
-/// Examples with the keys that a model looks up.
-#[derive(Clone, Debug, Default)]
-pub struct Batch {
-    examples: Examples,
-    /// The requested keys: of columns alone, or with crosses.
-    sets: [Option<KeySet>; 2],
-    tables: Vec<KeyTable>,
-}
-
-/// The input of a term.
-pub(super) struct Given<'a, 'r> {
-    pub(super) variables: &'a Variables<f32>,
-    pub(super) batch: &'a Batch,
-    rows: &'r dyn Fn(&str) -> Result<ArrayView2<'a, f32>, VariableError>,
-}
-
-impl fmt::Debug for Given<'_, '_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Given").field("batch", &self.batch).finish_non_exhaustive()
-    }
-}
-
-impl<'a> Given<'a, '_> {
-    pub(super) fn numbers(&self) -> ArrayView2<'a, f32> {
-        self.batch.examples.numbers()
-    }
-
-    /// The keys and the rows of a table.
-    pub(super) fn rows(
-        &self,
-        table: KeyTable,
-    ) -> Result<(&'a KeySet, ArrayView2<'a, f32>), VariableError> {
-        let rows = (self.rows)(table.name)?;
-        let set = &self.batch.sets[usize::from(table.with_crosses)];
-        set.as_ref().map(|set| (set, rows)).ok_or_else(|| VariableError::NotLookedUp {
-            name: table.name.to_owned(),
-            known: String::new(),
-        })
-    }
-}
-
-/// From the gradient of the scores to those of a term's variables.
-pub(super) type Backward<'a> =
-    Box<dyn FnOnce(&Array2<f32>, Gradients<f32>) -> Result<Gradients<f32>, BoxError> + 'a>;
-
-/// A term of the score.
-pub(super) trait Term: Send + Sync + fmt::Debug {
-    /// Adds its variables and tables.
-    fn declare(
-        &self,
-        variables: Variables<f32>,
-        initial: &mut Initializer,
-    ) -> Result<Variables<f32>, VariableError>;
-
-    /// The table that it looks keys up in.
-    fn table(&self) -> Option<KeyTable> {
-        None
-    }
-
-    /// Its scores, *n* x outputs, and how its gradients follow.
-    fn forward<'a>(
-        &'a self,
-        given: &Given<'a, '_>,
-    ) -> Result<(Array2<f32>, Backward<'a>), BoxError>;
 }
 
 impl Network {
@@ -307,34 +234,5 @@ impl Network {
             });
         }
         Ok((scores.unwrap_or_default(), backward))
-    }
-}
-
-impl Batch {
-    /// What to look up, in the order in which models name their tables.
-    #[must_use]
-    pub fn keys(&self) -> Keys {
-        self.tables.iter().fold(Keys::new(), |keys, table| {
-            let set = self.sets[usize::from(table.with_crosses)].as_ref();
-            keys.of(table.name, set.map(|set| set.unique.clone()).unwrap_or_default())
-        })
-    }
-
-    /// How many examples it has.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.examples.len()
-    }
-
-    /// Whether it has none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.examples.is_empty()
-    }
-
-    /// The examples.
-    #[must_use]
-    pub fn examples(&self) -> &Examples {
-        &self.examples
     }
 }

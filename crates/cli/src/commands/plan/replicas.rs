@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use simulator::advice::{Diagnosis, Episode, Gain, Remedy, Rest, Standing, Verdict};
 
 use super::answer::MeasuredAnswer;
-use super::text::{NONE, count, wrapped};
+use super::words::{NONE, count, wrapped};
 use crate::units::time;
 
 /// How many are named in words; all are in the JSON object.

@@ -9,7 +9,7 @@ use simulator::Distribution;
 use simulator::advice::{Measured, Row, Trace};
 use sync_replicas::record::{Cursor, SpanKind};
 
-use super::text::count;
+use super::words::count;
 use crate::args::SecurityArgs;
 use crate::commands::status;
 use crate::error::Error;

@@ -7,6 +7,7 @@ use sync_replicas::driver::printable;
 
 use super::answer::{Answer, BatchAnswer, FleetAnswer};
 use super::replicas;
+use super::words::{NONE, count, wrapped};
 use crate::pages::drawing::chart::{Axis, Chart, Series};
 use crate::units::time;
 
@@ -35,33 +36,8 @@ pub(super) fn answer(answer: &Answer) -> String {
     out
 }
 
-/// Shown for what cannot be told.
-pub(super) const NONE: &str = "-";
-
 /// The text of an interval.
 type Interval = fn(&Choice) -> String;
-
-/// The columns of a terminal.
-const WIDTH: usize = 80;
-
-/// A paragraph wrapped for a terminal, with the second and later lines indented.
-pub(super) fn wrapped(text: &str, indent: &str) -> String {
-    let mut out = String::new();
-    let mut column = 0;
-    for word in text.split(' ') {
-        let length = word.chars().count();
-        if column > 0 && column + 1 + length > WIDTH {
-            out.push_str(&format!("\n{indent}{word}"));
-            column = indent.chars().count() + length;
-        } else {
-            let space = if column > 0 { " " } else { "" };
-            out.push_str(&format!("{space}{word}"));
-            column += space.len() + length;
-        }
-    }
-    out.push('\n');
-    out
-}
 
 /// The text of a fleet's cost: hours where steps are counted, otherwise against the best.
 fn cost(fleet: &FleetAnswer, choice: &Choice) -> f64 {
@@ -129,14 +105,6 @@ fn batch(out: &mut String, batch: &BatchAnswer, slow: bool, interval: Interval) 
             batch.thriftiest_at_edge
         ),
     );
-}
-
-pub(super) fn count(count: usize, what: &str) -> String {
-    match count {
-        0 => format!("no {what}"),
-        1 => format!("1 {what}"),
-        many => format!("{many} {what}s"),
-    }
 }
 
 fn good(from: usize, to: usize, name: &str) -> String {
