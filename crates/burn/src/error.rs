@@ -4,7 +4,7 @@
 //! matrices that do not fit; the replica then leaves, and says why.
 
 use burn::tensor::DType;
-use sync_replicas::VariableError;
+use sync_replicas::error::VariableError;
 
 /// Why a model could not be built or computed.
 #[derive(Debug, thiserror::Error)]

@@ -7,8 +7,9 @@ use cluster::exit::Exit;
 use cluster::security::{KeyError, TlsError};
 use cluster::spec::SpecError;
 use simulator::advice::AdviceError;
+use sync_replicas::BoxError;
 use sync_replicas::checkpoint::CheckpointError;
-use sync_replicas::{BoxError, BuildError, VariableError};
+use sync_replicas::error::{BuildError, VariableError};
 use tabular::data::DataError;
 
 use crate::config::ConfigError;

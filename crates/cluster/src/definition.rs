@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sync_replicas::driver::{Parts, printable};
 use sync_replicas::engine::{ConfigError, Settings};
+use sync_replicas::error::TableError;
 use sync_replicas::options::{SparseMean, SparseMerge};
 use sync_replicas::store::TableSetupError;
-use sync_replicas::{Scalar, Table, TableError, Variables};
+use sync_replicas::{Scalar, Table, Variables};
 
 use crate::placement::Placement;
 use crate::proto::Item;

@@ -8,7 +8,9 @@ use sync_replicas::checkpoint::CheckpointError;
 use sync_replicas::driver::describe;
 use sync_replicas::engine::{JoinError, Refused};
 use sync_replicas::error::GradientError;
-use sync_replicas::{BuildError, FitError, LookupError, PushError, VariableError, WaitError};
+use sync_replicas::error::{
+    BuildError, FitError, LookupError, PushError, VariableError, WaitError,
+};
 
 use crate::outcome::Outcome;
 

@@ -11,9 +11,10 @@ use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sync_replicas::driver::Generation;
+use sync_replicas::error::FitError;
 use sync_replicas::{
-    BatchSource, BoxError, Computed, FitError, Hooks, Model, ReplicaId, Report, Snapshot,
-    StepTables, Trainer, Variables,
+    BatchSource, BoxError, Computed, Hooks, Model, ReplicaId, Report, Snapshot, StepTables,
+    Trainer, Variables,
 };
 
 use crate::arrays::{Pushed, owned};

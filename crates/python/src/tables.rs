@@ -6,7 +6,9 @@ use ndarray::{Array2, IxDyn};
 use numpy::{PyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use sync_replicas::{EvictBy, Keys, Rows, StepTables, Table, TableError};
+use sync_replicas::error::TableError;
+use sync_replicas::options::EvictBy;
+use sync_replicas::{Keys, Rows, StepTables, Table};
 
 use crate::errors;
 use crate::number::Number;

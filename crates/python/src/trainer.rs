@@ -9,8 +9,9 @@ use optim::BuiltIn;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde::de::{DeserializeOwned, IntoDeserializer, value};
+use sync_replicas::error::VariableError;
 use sync_replicas::options::{FailingBatch, NonFinite, StepTimeout, SummationOrder};
-use sync_replicas::{ReplicaId, SyncReplicas, VariableError, Variables};
+use sync_replicas::{ReplicaId, SyncReplicas, Variables};
 
 use crate::errors;
 use crate::fit::{self, Fit};

@@ -62,7 +62,7 @@ fn descend(mut replica: Replica<f64>, stop: &StopHandle) -> Result<(), Box<dyn s
             }
             Ok(other) => println!("{id}: {other:?}"),
             // The others ended it meanwhile.
-            Err(sync_replicas::PushError::Refused(_)) => break,
+            Err(sync_replicas::error::PushError::Refused(_)) => break,
             Err(error) => return Err(error.into()),
         }
     }

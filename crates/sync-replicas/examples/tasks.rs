@@ -7,7 +7,8 @@
 
 use ndarray::Array1;
 use optim::Adam;
-use sync_replicas::{Gradients, PushError, Replica, ReplicaId, SyncReplicas, Variables};
+use sync_replicas::error::PushError;
+use sync_replicas::{Gradients, Replica, ReplicaId, SyncReplicas, Variables};
 
 const REPLICAS: u64 = 64;
 const STEPS: i64 = 100;

@@ -15,4 +15,4 @@ pub use crate::failure::{describe, describe_panic, printable, with_causes};
 pub use crate::hook_host::{BoxedHooks, HookHost, TrainingView};
 pub use crate::hook_list::ServerDuties;
 pub use crate::private_file::{append_private_file, create_private_file, create_private_folder};
-pub use crate::runtime::{CancellationSource, GradientBuffers};
+pub use crate::runtime::{CancellationSource, GradientBuffers, Lent, StepOf};

@@ -96,26 +96,28 @@ pub mod tensorflow;
 
 pub use accum_core::{GlobalStep, IndexedSlices};
 pub use batch_sampler::BatchSampler;
-pub use builder::{BuildError, SyncReplicas};
-pub use embedding_table::{EvictBy, Table, TableError, hash_text};
+pub use builder::SyncReplicas;
+pub use embedding_table::{Table, hash_text};
 pub use engine;
 pub use engine::{Outcome, ReplicaId};
-pub use fit::FitError;
 pub use gradients::{Gradient, Gradients};
 pub use hook_host::ChiefSession;
 pub use hook_list::Hooks;
 pub use json_lines::JsonLines;
-pub use lookup::{Keys, LookupError, Rows};
+pub use lookup::{Keys, Rows};
 pub use model::{BatchSource, BoxError, Computed, Model, Work};
 pub use report::Report;
-pub use runtime::{
-    Cancellation, Lent, OwnedStep, PushError, Replica, Step, StepOf, StepTables, WaitError,
-};
+pub use runtime::{Cancellation, OwnedStep, Replica, Step, StepTables};
 pub use scalar::Scalar;
 pub use store::Snapshot;
 pub use trainer::{SaveHandle, StopHandle, TableReader, Trainer};
-pub use variable_error::VariableError;
 pub use variables::Variables;
+
+// Inside the crate they are as near as what they are about.
+pub(crate) use builder::BuildError;
+pub(crate) use lookup::LookupError;
+pub(crate) use runtime::PushError;
+pub(crate) use variable_error::VariableError;
 
 /// Keeps the programs of the project's pages compiling and running.
 #[cfg(doctest)]

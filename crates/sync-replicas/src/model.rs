@@ -149,7 +149,7 @@ impl<'a, T: Scalar> Work<'a, T> {
 
     /// An array of a variable's shape to write its gradient to, so that a step allocates nothing.
     ///
-    /// As [`Step::buffer`](crate::StepOf::buffer).
+    /// As [`Step::buffer`](crate::driver::StepOf::buffer).
     ///
     /// # Errors
     /// [`VariableError::Unknown`] names those that exist.
@@ -184,7 +184,7 @@ impl<'a, T: Scalar> Work<'a, T> {
 
     /// A gradient held elsewhere, copied once, into such a buffer.
     ///
-    /// As [`Step::buffer_of`](crate::StepOf::buffer_of).
+    /// As [`Step::buffer_of`](crate::driver::StepOf::buffer_of).
     #[must_use]
     pub fn buffer_of(&self, variable: &str, gradient: ArrayViewD<'_, T>) -> ArrayD<T> {
         self.buffers.filled(variable, gradient)

@@ -26,7 +26,7 @@ use crate::store::Layout;
 ///     .with("b", Array1::zeros(10))?;
 /// assert_eq!(variables.matrix("w")?.dim(), (64, 10));
 /// assert!(variables.vector("bias").is_err());
-/// # Ok::<(), sync_replicas::VariableError>(())
+/// # Ok::<(), sync_replicas::error::VariableError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Variables<T> {
@@ -79,7 +79,7 @@ impl<T: Clone> Variables<T> {
     ///     .with_table(Table::new("users", 64).normal(0.0, 0.01).admit_after(3))?
     ///     .with("w", ndarray::Array1::zeros(64))?;
     /// assert_eq!((variables.len(), variables.tables().len()), (1, 1));
-    /// # Ok::<(), sync_replicas::VariableError>(())
+    /// # Ok::<(), sync_replicas::error::VariableError>(())
     /// ```
     // P-17
     pub fn with_table(mut self, table: Table) -> Result<Self, VariableError> {

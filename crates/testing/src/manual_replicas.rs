@@ -10,9 +10,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use sync_replicas::{
-    Gradients, Outcome, PushError, Replica, ReplicaId, Scalar, Trainer, WaitError,
-};
+use sync_replicas::error::{PushError, WaitError};
+use sync_replicas::{Gradients, Outcome, Replica, ReplicaId, Scalar, Trainer};
 
 /// A trainer and its replicas.
 ///

@@ -5,8 +5,9 @@
 use std::net::TcpListener;
 
 use sync_replicas::driver::with_causes;
+use sync_replicas::error::FitError;
 use sync_replicas::record::{Record, Totals};
-use sync_replicas::{FitError, Report, Trainer, checkpoint};
+use sync_replicas::{Report, Trainer, checkpoint};
 
 use crate::args::SecurityArgs;
 use crate::config::Config;

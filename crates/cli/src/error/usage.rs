@@ -62,7 +62,7 @@ pub enum UsageError {
     },
     /// The trainer refuses the combination.
     #[error(transparent)]
-    Build(#[from] sync_replicas::BuildError),
+    Build(#[from] sync_replicas::error::BuildError),
 }
 
 /// With options in place of choices.

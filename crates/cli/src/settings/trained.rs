@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use sync_replicas::{VariableError, Variables, hash_text};
+use sync_replicas::error::VariableError;
+use sync_replicas::{Variables, hash_text};
 use tabular::data::{Choices, Content, Dataset, NumberColumn, TaskKind, TestRows};
 use tabular::models::{Kind, Network};
 

@@ -6,8 +6,9 @@
 
 use bytes::Bytes;
 use ndarray::Array2;
+use sync_replicas::error::VariableError;
 use sync_replicas::store::{Change, Layout};
-use sync_replicas::{Keys, Rows, Scalar, Table, VariableError};
+use sync_replicas::{Keys, Rows, Scalar, Table};
 
 use super::protocol::Version;
 use crate::proto::to_server::Message;

@@ -137,7 +137,7 @@ impl Cluster {
         let lease = definition.settings.lease;
         let parts = Parts {
             optimizer,
-            config: definition.settings.check().map_err(sync_replicas::BuildError::from)?,
+            config: definition.settings.check().map_err(sync_replicas::error::BuildError::from)?,
             lease,
             sparse_mean: definition.sparse_mean,
             sparse_merge: definition.sparse_merge,

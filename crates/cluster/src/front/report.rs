@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use sync_replicas::driver::Generation;
+use sync_replicas::error::{BuildError, LookupError};
 use sync_replicas::record::{ReplicaReport, Totals};
-use sync_replicas::{BuildError, GlobalStep, LookupError, Scalar, Variables};
+use sync_replicas::{GlobalStep, Scalar, Variables};
 
 use crate::client::WaitError;
 use crate::definition::DefinitionError;

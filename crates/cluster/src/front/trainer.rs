@@ -43,12 +43,12 @@ impl<'c, T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'c
     ) -> Result<Self, ClusterError> {
         let mut parts = replicas.into_parts()?;
         if variables.layout().is_empty() {
-            return Err(ClusterError::Build(sync_replicas::BuildError::NoVariables));
+            return Err(ClusterError::Build(sync_replicas::error::BuildError::NoVariables));
         }
         check_tables::<T, O>(&variables, &parts)?;
         let mut settings = parts.config.settings().clone();
         settings.lease = settings.lease.map(|_| parts.lease.unwrap_or(DEFAULT_LEASE));
-        parts.config = settings.check().map_err(sync_replicas::BuildError::from)?;
+        parts.config = settings.check().map_err(sync_replicas::error::BuildError::from)?;
         let replicas = cluster.place.num_replicas();
         let expected = parts.config.total_num_replicas() as u64;
         if expected != replicas {
@@ -120,11 +120,11 @@ fn check_tables<T: Scalar, O: Optimizer<T> + 'static>(
 ) -> Result<(), ClusterError> {
     let admission = parts.config.settings().admission;
     let refused = TableSetupError::check(variables.tables(), admission);
-    refused.map_err(sync_replicas::BuildError::from)?;
+    refused.map_err(sync_replicas::error::BuildError::from)?;
     for table in variables.tables() {
         let served = optim::check_table::<T>(&parts.optimizer, table.name());
         let served = served.map_err(TableSetupError::from);
-        served.map_err(sync_replicas::BuildError::from)?;
+        served.map_err(sync_replicas::error::BuildError::from)?;
         let (got, most) = (table.width() * size_of::<T>(), CHUNK);
         if got > most {
             let table = table.name().to_owned();

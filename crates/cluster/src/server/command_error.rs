@@ -1,8 +1,8 @@
 //! Why a parameter server could not carry out an order.
 
-use sync_replicas::TableError;
 use sync_replicas::checkpoint::{CheckpointError, RunId};
 use sync_replicas::driver::describe;
+use sync_replicas::error::TableError;
 use sync_replicas::error::UpdateError;
 
 use super::link::transfer::TransferError;

@@ -213,7 +213,7 @@ pub enum ShardError {
     Average(#[from] optim::MovingAverageError),
     /// Two parts of one name.
     #[error(transparent)]
-    Name(#[from] sync_replicas::VariableError),
+    Name(#[from] sync_replicas::error::VariableError),
     /// The coordinator admitted a contribution that is not wholly staged here.
     #[error("{contribution} is to be admitted, but is not wholly staged here")]
     NotStaged {

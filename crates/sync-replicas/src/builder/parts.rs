@@ -9,7 +9,7 @@ use super::{BuildError, SyncReplicas};
 use crate::checkpoint::RunId;
 use crate::record::Record;
 
-/// A checked description, for drivers other than [`Trainer`].
+/// A checked description, for drivers other than [`Trainer`](crate::Trainer).
 #[derive(Clone, Debug)]
 pub struct Parts<O> {
     /// The update rule.

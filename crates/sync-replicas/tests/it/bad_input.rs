@@ -7,9 +7,10 @@ use ndarray::{Array1, array};
 use optim::{Adam, Sgd};
 use sync_replicas::engine::{ConfigError, JoinError, StartError};
 use sync_replicas::error::GradientError;
+use sync_replicas::error::{BuildError, FitError, PushError};
 use sync_replicas::{
-    BoxError, BuildError, Computed, FitError, Gradient, Gradients, Hooks, IndexedSlices, Model,
-    Outcome, PushError, ReplicaId, SyncReplicas, Variables, Work, checkpoint,
+    BoxError, Computed, Gradient, Gradients, Hooks, IndexedSlices, Model, Outcome, ReplicaId,
+    SyncReplicas, Variables, Work, checkpoint,
 };
 use testing::{ManualReplicas, ManualReplicasError};
 

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use ndarray::{Array1, ArrayD, Axis, Slice};
 use optim::{Adam, Sgd};
+use sync_replicas::error::VariableError;
 use sync_replicas::options::{StepTimeout, SummationOrder};
 use sync_replicas::{
-    Gradients, Outcome, Replica, ReplicaId, Step, SyncReplicas, Trainer, VariableError, Variables,
+    Gradients, Outcome, Replica, ReplicaId, Step, SyncReplicas, Trainer, Variables,
 };
 
 const LENGTH: usize = 2000;

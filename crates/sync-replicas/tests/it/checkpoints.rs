@@ -7,9 +7,8 @@ use ndarray::array;
 use optim::{Adam, Momentum, Sgd};
 use sync_replicas::checkpoint::{self, CheckpointError};
 use sync_replicas::engine::Refused;
-use sync_replicas::{
-    Gradients, IndexedSlices, PushError, ReplicaId, SyncReplicas, Trainer, Variables, WaitError,
-};
+use sync_replicas::error::{PushError, WaitError};
+use sync_replicas::{Gradients, IndexedSlices, ReplicaId, SyncReplicas, Trainer, Variables};
 use tempfile::TempDir;
 use testing::ManualReplicas;
 

@@ -10,10 +10,9 @@ use std::task::{Context, Poll, Waker};
 
 use ndarray::array;
 use optim::Sgd;
+use sync_replicas::error::PushError;
 use sync_replicas::options::SummationOrder;
-use sync_replicas::{
-    Gradients, Outcome, PushError, Replica, ReplicaId, SyncReplicas, Trainer, Variables,
-};
+use sync_replicas::{Gradients, Outcome, Replica, ReplicaId, SyncReplicas, Trainer, Variables};
 
 /// Where a replica dies.
 #[derive(Clone, Copy, Debug)]

@@ -2,10 +2,11 @@
 
 use ndarray::array;
 use optim::{Adam, Optimizer, Sgd};
+use sync_replicas::error::{FitError, WaitError};
 use sync_replicas::options::{NonFinite, SummationOrder};
 use sync_replicas::{
-    BoxError, Computed, FitError, Gradient, Gradients, Hooks, IndexedSlices, Model, ReplicaId,
-    SyncReplicas, Trainer, Variables, WaitError, Work, checkpoint,
+    BoxError, Computed, Gradient, Gradients, Hooks, IndexedSlices, Model, ReplicaId, SyncReplicas,
+    Trainer, Variables, Work, checkpoint,
 };
 
 fn variables() -> Variables<f32> {

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use ndarray::array;
 use optim::Momentum;
+use sync_replicas::error::{FitError, WaitError};
 use sync_replicas::record::ReplicaOutcome;
 use sync_replicas::{
-    BoxError, Computed, FitError, Gradients, Hooks, Model, ReplicaId, SyncReplicas, Trainer,
-    Variables, WaitError, Work,
+    BoxError, Computed, Gradients, Hooks, Model, ReplicaId, SyncReplicas, Trainer, Variables, Work,
 };
 
 struct Calls<F>(F);

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use ndarray::array;
 use optim::Sgd;
+use sync_replicas::error::{BuildError, FitError};
 use sync_replicas::options::{FailingBatch, SummationOrder};
 use sync_replicas::record::{Cursor, Record};
 use sync_replicas::{
-    BatchSource, BoxError, BuildError, Computed, FitError, Gradients, Hooks, Model, ReplicaId,
-    Report, SyncReplicas, Trainer, Variables, Work,
+    BatchSource, BoxError, Computed, Gradients, Hooks, Model, ReplicaId, Report, SyncReplicas,
+    Trainer, Variables, Work,
 };
 
 use crate::tensorflow::Log;

@@ -3,8 +3,9 @@
 use ndarray::{Array1, array};
 use optim::Sgd;
 use sync_replicas::engine::Refused;
+use sync_replicas::error::PushError;
 use sync_replicas::{
-    Gradients, Outcome, OwnedStep, PushError, Replica, ReplicaId, SyncReplicas, Trainer, Variables,
+    Gradients, Outcome, OwnedStep, Replica, ReplicaId, SyncReplicas, Trainer, Variables,
 };
 
 fn trainer(replicas: usize) -> Trainer<f32> {

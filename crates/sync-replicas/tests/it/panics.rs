@@ -2,11 +2,12 @@
 
 use ndarray::array;
 use optim::{HyperParameterError, Optimizer, Schedule, Sgd, Step, Tile};
+use sync_replicas::error::{FitError, WaitError};
 use sync_replicas::options::SummationOrder;
 use sync_replicas::record::ReplicaOutcome;
 use sync_replicas::{
-    BatchSource, BoxError, Computed, FitError, Gradients, Hooks, Model, ReplicaId, SyncReplicas,
-    Trainer, Variables, WaitError, Work,
+    BatchSource, BoxError, Computed, Gradients, Hooks, Model, ReplicaId, SyncReplicas, Trainer,
+    Variables, Work,
 };
 
 struct Ones;

@@ -17,10 +17,10 @@ use optim::Sgd;
 use sync_replicas::checkpoint::CheckpointError;
 use sync_replicas::checkpoint::{self, TrainingState};
 use sync_replicas::engine::JoinError;
+use sync_replicas::error::FitError;
 use sync_replicas::options::{StepTimeout, SummationOrder};
 use sync_replicas::{
-    BoxError, Computed, FitError, Gradients, Hooks, Model, ReplicaId, SyncReplicas, Trainer,
-    Variables, Work,
+    BoxError, Computed, Gradients, Hooks, Model, ReplicaId, SyncReplicas, Trainer, Variables, Work,
 };
 
 /// Longer than any run takes on a machine that does much else.

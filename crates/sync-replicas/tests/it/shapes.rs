@@ -5,10 +5,11 @@
 use ndarray::{ArcArray, Array1, Array2, ArrayD, Axis, IxDyn, Slice, array};
 use optim::Sgd;
 use sync_replicas::engine::Refused;
+use sync_replicas::error::PushError;
 use sync_replicas::options::SummationOrder;
 use sync_replicas::{
-    BoxError, Computed, Gradient, Gradients, Hooks, IndexedSlices, Model, PushError, ReplicaId,
-    SyncReplicas, Variables, Work,
+    BoxError, Computed, Gradient, Gradients, Hooks, IndexedSlices, Model, ReplicaId, SyncReplicas,
+    Variables, Work,
 };
 
 /// Gives the same gradients for every batch.

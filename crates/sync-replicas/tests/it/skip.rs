@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use ndarray::{Array1, ArrayD, Axis, Slice, array};
 use optim::{Momentum, Sgd};
+use sync_replicas::error::FitError;
 use sync_replicas::options::{NonFinite, SummationOrder};
 use sync_replicas::{
-    BatchSource, BoxError, Computed, FitError, Gradient, Gradients, Hooks, IndexedSlices, Model,
-    Outcome, ReplicaId, SyncReplicas, Trainer, Variables, Work, checkpoint,
+    BatchSource, BoxError, Computed, Gradient, Gradients, Hooks, IndexedSlices, Model, Outcome,
+    ReplicaId, SyncReplicas, Trainer, Variables, Work, checkpoint,
 };
 
 fn variables() -> Variables<f32> {

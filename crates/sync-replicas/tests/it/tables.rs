@@ -3,10 +3,11 @@
 use ndarray::{Array1, Array2, array};
 use optim::{Adagrad, Adam, BuiltIn, Ftrl, LazyAdam, Momentum, RmsProp, Sgd};
 use sync_replicas::error::GradientError;
+use sync_replicas::error::{LookupError, PushError, VariableError};
 use sync_replicas::options::{SparseMean, SummationOrder};
 use sync_replicas::{
-    BoxError, Computed, Gradients, Hooks, IndexedSlices, Keys, LookupError, Model, PushError,
-    ReplicaId, SyncReplicas, Table, Trainer, VariableError, Variables, Work,
+    BoxError, Computed, Gradients, Hooks, IndexedSlices, Keys, Model, ReplicaId, SyncReplicas,
+    Table, Trainer, Variables, Work,
 };
 use testing::ManualReplicas;
 

@@ -1,7 +1,8 @@
 //! *(Σ embedding of each key) · output/w*.
 
 use ndarray::Array2;
-use sync_replicas::{BoxError, IndexedSlices, VariableError, Variables};
+use sync_replicas::error::VariableError;
+use sync_replicas::{BoxError, IndexedSlices, Variables};
 
 use super::batch::KeyTable;
 use super::initial::Initializer;

@@ -1,7 +1,8 @@
 //! *b*: the score of a row of which nothing is known.
 
 use ndarray::{Array1, Array2, Axis};
-use sync_replicas::{BoxError, VariableError, Variables};
+use sync_replicas::error::VariableError;
+use sync_replicas::{BoxError, Variables};
 
 use super::initial::Initializer;
 use super::term::{Backward, Given, Term};

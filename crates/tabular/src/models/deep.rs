@@ -2,7 +2,8 @@
 //! the other, an embedding of the key of each column.
 
 use ndarray::{Array1, Array2, Axis};
-use sync_replicas::{BoxError, IndexedSlices, VariableError, Variables};
+use sync_replicas::error::VariableError;
+use sync_replicas::{BoxError, IndexedSlices, Variables};
 
 use super::batch::KeyTable;
 use super::initial::Initializer;

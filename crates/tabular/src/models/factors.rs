@@ -5,7 +5,8 @@
 //! by heart.
 
 use ndarray::{Array2, Axis};
-use sync_replicas::{BoxError, IndexedSlices, VariableError, Variables};
+use sync_replicas::error::VariableError;
+use sync_replicas::{BoxError, IndexedSlices, Variables};
 
 use super::batch::KeyTable;
 use super::initial::{EMBEDDED, Initializer};

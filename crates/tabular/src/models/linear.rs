@@ -1,7 +1,8 @@
 //! *x · w* of the numbers, and the sum of a weight of each key.
 
 use ndarray::Array2;
-use sync_replicas::{BoxError, IndexedSlices, Table, VariableError, Variables};
+use sync_replicas::error::VariableError;
+use sync_replicas::{BoxError, IndexedSlices, Table, Variables};
 
 use super::batch::KeyTable;
 use super::initial::Initializer;

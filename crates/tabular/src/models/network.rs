@@ -2,7 +2,8 @@
 
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
-use sync_replicas::{BoxError, Gradients, VariableError, Variables};
+use sync_replicas::error::VariableError;
+use sync_replicas::{BoxError, Gradients, Variables};
 
 use super::bag::Bag;
 use super::batch::{Batch, KeyTable};

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use ndarray::{Array2, ArrayView2};
-use sync_replicas::{BoxError, Gradients, VariableError, Variables};
+use sync_replicas::error::VariableError;
+use sync_replicas::{BoxError, Gradients, Variables};
 
 use super::batch::{Batch, KeyTable};
 use super::initial::Initializer;

@@ -1,6 +1,7 @@
 //! A replica's lookups over sockets: the rows of a batch, and of the next one before its token.
 
-use sync_replicas::{Keys, Rows, Scalar, VariableError};
+use sync_replicas::error::VariableError;
+use sync_replicas::{Keys, Rows, Scalar};
 
 use super::ReplicaClient;
 use crate::client::WaitError;

@@ -110,7 +110,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterReplica<T> {
     }
 
     /// Waits for a token and gives the step to compute; `None` when training has ended, or this
-    /// process was asked to leave ([`ProcessHandle::leave`]).
+    /// process was asked to leave ([`ProcessHandle::leave`](crate::ProcessHandle::leave)).
     ///
     /// An earlier step that was neither pushed nor dropped is given back. A push begun without a
     /// wait is heard of first.

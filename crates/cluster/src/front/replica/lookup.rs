@@ -1,7 +1,8 @@
 //! Rows of tables for the held step, and for the next batch before its token (P-17).
 
 use ndarray::Array2;
-use sync_replicas::{Keys, LookupError, Rows, Scalar};
+use sync_replicas::error::LookupError;
+use sync_replicas::{Keys, Rows, Scalar};
 
 use super::super::ClusterError;
 use super::{ClusterReplica, ClusterStep, Worker, leave_requested};

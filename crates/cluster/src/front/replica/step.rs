@@ -9,9 +9,9 @@ use std::sync::Arc;
 use ndarray::{ArrayD, ArrayViewD};
 use sync_replicas::driver::{GradientBuffers, LocalStep};
 use sync_replicas::engine::Outcome;
+use sync_replicas::error::VariableError;
 use sync_replicas::{
-    Cancellation, Computed, GlobalStep, Gradients, ReplicaId, Scalar, VariableError, Variables,
-    Work,
+    Cancellation, Computed, GlobalStep, Gradients, ReplicaId, Scalar, Variables, Work,
 };
 
 use super::super::ClusterError;

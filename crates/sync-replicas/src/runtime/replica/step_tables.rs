@@ -21,7 +21,7 @@ impl<T: Scalar> StepTables<T> {
         Self { shared, version }
     }
 
-    /// The rows of these keys, as [`StepOf::lookup`](crate::StepOf::lookup) gives them.
+    /// The rows of these keys, as [`StepOf::lookup`](crate::driver::StepOf::lookup) gives them.
     ///
     /// # Errors
     /// As there.
@@ -30,9 +30,8 @@ impl<T: Scalar> StepTables<T> {
     /// ```
     /// use ndarray::{Array2, array};
     /// use optim::Sgd;
-    /// use sync_replicas::{
-    ///     Gradients, IndexedSlices, LookupError, ReplicaId, SyncReplicas, Table, Variables,
-    /// };
+    /// use sync_replicas::{Gradients, IndexedSlices, ReplicaId, SyncReplicas, Table, Variables};
+    /// use sync_replicas::error::LookupError;
     ///
     /// let variables = Variables::<f32>::new().with_table(Table::new("users", 1).constant(1.0))?;
     /// let trainer = SyncReplicas::new(Sgd::new(0.5)).build(variables)?;
