@@ -21,7 +21,7 @@ pub struct PlanArgs {
     #[arg(value_name = "RUN or ADDR")]
     pub run: Option<PathBuf>,
     /// Plan with your own times: a CSV file with the columns step, replica and seconds
-    #[arg(long, value_name = "FILE", visible_alias = "trace")]
+    #[arg(long, value_name = "FILE", alias = "trace")]
     pub times: Option<PathBuf>,
     /// Plan with the laws and rules of a plan file, or of a built-in plan
     #[arg(long, value_name = "PLAN")]

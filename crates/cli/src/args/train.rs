@@ -196,7 +196,7 @@ pub struct TrainArgs {
     /// a cluster each process has its own, and that of parameter server 0 shows all; launch gives
     /// the next parameter server the next port. One that others reach needs --key-file or TLS,
     /// though the page itself is open to all who can reach it
-    #[arg(long, visible_alias = "metrics-listen", value_name = "IP:PORT", help_heading = OUTPUT)]
+    #[arg(long, alias = "metrics-listen", value_name = "IP:PORT", help_heading = OUTPUT)]
     #[arg(value_parser = parse_page_address)]
     pub dashboard: Option<PageAddress>,
     /// Write one JSON object as the last line on standard output

@@ -126,7 +126,7 @@ fn a_replica_whose_batches_are_given_up_is_named_as_well() {
     let words: Vec<&str> = said.out.split_whitespace().collect();
     let said = words.join(" ");
     assert!(said.contains("Look at replica 2: it is given up as the last in 100 %"), "{said}");
-    assert!(said.contains("but what it computes is in vain"), "{said}");
+    assert!(said.contains("but what it computes is wasted"), "{said}");
     assert!(said.contains("each machine does 1.33 times"), "{said}");
 }
 

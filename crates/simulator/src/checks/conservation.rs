@@ -32,7 +32,7 @@ pub(super) fn check() -> Check {
     };
     Check {
         id: "Q-5",
-        claim: "tokens put = taken + queued; max(N, A) - A gradients a step are in vain; exactly",
+        claim: "tokens put = taken + queued; max(N, A) - A gradients a step are wasted; exactly",
         source: "follows from the rules of TensorFlow",
         mode: "tokens",
         kind: Kind::Exact,

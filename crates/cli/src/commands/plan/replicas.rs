@@ -99,7 +99,7 @@ fn remedy(remedy: &Remedy, machines: usize, measured: &MeasuredAnswer) -> String
     if backups.replicas_to_aggregate == *now {
         let _ = write!(
             text,
-            "; as it is, steps do not wait for {} (A = {now}), but what {} is in vain.",
+            "; as it is, steps do not wait for {} (A = {now}), but what {} is wasted.",
             if one { "it" } else { "them" },
             if one { "it computes" } else { "they compute" },
         );

@@ -126,7 +126,7 @@ fn table(
 ) {
     let _ = writeln!(
         out,
-        "     A    N backups       step  ± (95 %)        sd       p95  in vain {last:>10}"
+        "     A    N backups       step  ± (95 %)        sd       p95   wasted {last:>10}"
     );
     let from = best.saturating_sub(MOST_LINES / 2);
     let lines = advice.choices.iter().enumerate().skip(from).take(MOST_LINES);

@@ -25,7 +25,7 @@ pub(super) fn run(plan: &Plan, report: &Report) -> String {
         \u{20}            median {}, 95 % within {}, 99 % within {}\n\
         \u{20}            longest {}\n\
          gradients    {} counted, {} dropped as stale, {} superseded\n\
-         in vain      {:.2} gradients a step, {:.1} % of all computing\n",
+         wasted       {:.2} gradients a step, {:.1} % of all computing\n",
         if plan.name.is_empty() { "plan" } else { &plan.name },
         plan.about,
         report.replicas_to_aggregate,
