@@ -189,8 +189,8 @@ impl<O> SyncReplicas<O> {
 
     /// How many replicas must be left of those of a [`fit`](crate::Trainer::fit) when others fail
     /// or panic; 1 when not given, so that training goes on while one is left. With fewer it ends
-    /// with [`FitError::TooFewReplicas`](crate::error::FitError::TooFewReplicas). A replica whose data
-    /// ended has not failed. Not for a cluster, whose replicas are separate processes.
+    /// with [`FitError::TooFewReplicas`](crate::error::FitError::TooFewReplicas). A replica whose
+    /// data ended has not failed. Not for a cluster, whose replicas are separate processes.
     // P-5
     #[must_use]
     pub fn min_replicas(mut self, count: usize) -> Self {
