@@ -23,6 +23,18 @@
 //! assert!(out.join("report.html").exists());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # What to reach for
+//!
+//! | for | use |
+//! |---|---|
+//! | the whole program, from words to an exit status | [`program`] |
+//! | a command line, with the file of `--config` in it | [`command_line`], [`args`] |
+//! | what the options mean together | [`settings::Settings`] |
+//! | what a command does | [`commands`] |
+//! | a run's folder, metrics and summary | [`run`] |
+//! | pages, drawings and metrics for Prometheus | [`pages`] |
+//! | Ctrl-C and signals | [`system::interrupt`], [`system::signals`] |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

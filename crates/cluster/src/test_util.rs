@@ -202,7 +202,7 @@ fn server_by(
         values_from_chief,
         config: settings.check().expect("good settings"),
         wire: NumberFormat::Native,
-        reach: nowhere(servers),
+        connector: nowhere(servers),
         duties: ServerDuties {
             checkpoints,
             // As the hellos here say, which count where nothing else does.

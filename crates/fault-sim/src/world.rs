@@ -133,7 +133,7 @@ impl World {
             Event::Done { server, lives, done } => servers.done(server, lives, done, stage),
             Event::StartChief(begun) => servers.start_chief(begun, stage),
             Event::Tick(begun) => servers.tick(begun, stage),
-            Event::Save(begun) => servers.wish_to_save(begun, stage),
+            Event::Save(begun) => servers.request_save(begun, stage),
             Event::Durable { leader, state } => servers.durable(leader, *state, stage),
             Event::ServerRestart { server } => servers.start(server, stage),
             Event::Restart { replica } => self.restart(replica),

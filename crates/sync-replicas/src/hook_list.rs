@@ -104,19 +104,19 @@ impl<T: Scalar> Hooks<T> {
     /// updates, and themselves end and save.
     #[must_use]
     pub fn split(self) -> (BoxedHooks<T>, ServerDuties) {
-        let mut wishes = ServerDuties::default();
+        let mut duties = ServerDuties::default();
         let mut list = Vec::new();
         for entry in self.list {
             match entry {
                 Entry::StopAtStep(step) => {
-                    wishes.last_step = Some(wishes.last_step.map_or(step, |last| last.min(step)));
+                    duties.last_step = Some(duties.last_step.map_or(step, |last| last.min(step)));
                 }
-                Entry::NanGuard => wishes.nan_guard = true,
-                Entry::Checkpoints(checkpoints) => wishes.checkpoints = Some(checkpoints),
+                Entry::NanGuard => duties.nan_guard = true,
+                Entry::Checkpoints(checkpoints) => duties.checkpoints = Some(checkpoints),
                 Entry::Hook(hook) => list.push(hook),
             }
         }
-        (list, wishes)
+        (list, duties)
     }
 
     /// Ends training exactly after update `step`.

@@ -25,7 +25,7 @@ pub(crate) use self::replica::cancellation::Watch;
 pub(crate) use self::replica::log::ReplicaLog;
 pub(crate) use self::shared::Shared;
 pub(crate) use self::shared::generations::{BeginError, Begun};
-pub(crate) use self::shared::stop_wish::StopWish;
+pub(crate) use self::shared::stop_request::StopRequest;
 
 #[cfg(all(test, loom))]
 mod interleavings;

@@ -11,7 +11,7 @@ use ndarray::Array2;
 
 use crate::checkpoint::{self, CheckpointError, TrainingState};
 use crate::hook_host::TrainingView;
-use crate::runtime::{Replica, Shared, StopWish, Watch};
+use crate::runtime::{Replica, Shared, StopRequest, Watch};
 use crate::status::StatusHandle;
 use crate::store::{Torn, Totals};
 use crate::{Gradients, Scalar, Snapshot, VariableError, Variables};
@@ -33,7 +33,7 @@ pub struct Trainer<T: Scalar> {
 #[derive(Clone, Debug)]
 pub struct StopHandle {
     watch: Arc<Watch>,
-    wish: Arc<StopWish>,
+    request: Arc<StopRequest>,
 }
 
 impl<T: Scalar> fmt::Debug for Trainer<T> {
@@ -51,9 +51,9 @@ impl StopHandle {
     /// later [`fit`](Trainer::fit) begins anew.
     // P-1
     pub fn stop(&self, reason: &str) {
-        // In this order: what begins in between ends by the wish.
+        // In this order: what begins in between ends by the request.
         self.watch.end();
-        self.wish.leave(reason);
+        self.request.leave(reason);
     }
 }
 
@@ -232,10 +232,11 @@ impl<T: Scalar> Trainer<T> {
     /// A handle that ends this training.
     #[must_use]
     pub fn stop_handle(&self) -> StopHandle {
-        // Its thread is what makes an event of a wish.
+        // Its thread is what makes an event of a request.
         self.shared.keep_time();
-        let (watch, wish) = (Arc::clone(&self.shared.watch), Arc::clone(&self.shared.wish));
-        StopHandle { watch, wish }
+        let (watch, request) =
+            (Arc::clone(&self.shared.watch), Arc::clone(&self.shared.stop_request));
+        StopHandle { watch, request }
     }
 
     /// Everything that a checkpoint holds, as of one step.

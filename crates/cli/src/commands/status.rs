@@ -28,7 +28,8 @@ pub fn status(args: &StatusArgs, out: &mut impl Write) -> Result<(), Error> {
     if args.watch {
         return watch(args, out);
     }
-    let status = ask(&args.address, &args.security, async |reach| cluster::status(reach, 0).await)?;
+    let status =
+        ask(&args.address, &args.security, async |connector| cluster::status(connector, 0).await)?;
     if args.json {
         return output::json(out, &status);
     }
@@ -51,9 +52,9 @@ fn watch(args: &StatusArgs, out: &mut impl Write) -> Result<(), Error> {
     let (mut watched, mut seen) = (Watched::default(), None);
     loop {
         let cursor = watched.cursor;
-        let looked = ask(&args.address, &args.security, async |reach| {
-            let status = cluster::status(reach, 0).await?;
-            Ok((status, cluster::record(reach, cursor).await?))
+        let looked = ask(&args.address, &args.security, async |connector| {
+            let status = cluster::status(connector, 0).await?;
+            Ok((status, cluster::record(connector, cursor).await?))
         });
         let (text, ended) = match looked {
             Ok((status, recorded)) => {
@@ -131,10 +132,10 @@ pub(crate) fn ask<V>(
             (address, args)
         }
     };
-    let reach = security::connector(address, args)?;
+    let connector = security::connector(address, args)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Error::failed)?;
-    Ok(runtime.block_on(question(&reach))?)
+    Ok(runtime.block_on(question(&connector))?)
 }
 
 /// The status for a person.

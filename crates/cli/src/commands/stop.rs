@@ -16,7 +16,7 @@ const REASON: &str = "`sync-replicas stop` was called";
 /// # Errors
 /// When no server has heard it.
 pub fn stop(args: &StopArgs, out: &mut impl Write) -> Result<(), Error> {
-    ask(&args.address, &args.security, async |reach| cluster::stop(reach, REASON).await)?;
+    ask(&args.address, &args.security, async |connector| cluster::stop(connector, REASON).await)?;
     // A reader that has gone, as `head` does, is no failure.
     let _ = writeln!(out, "training ends; its last checkpoint is written first");
     Ok(())

@@ -54,7 +54,7 @@ impl Cluster {
             return Err(ClusterError::NoServer { task: self.place.task });
         }
         // Said at once, and not once a program has come.
-        self.reach()?;
+        self.connector()?;
         start_runtime(self.place.task)?.block_on(async {
             let listener = self.listener().await?;
             let begun = Instant::now();

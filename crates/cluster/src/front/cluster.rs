@@ -231,7 +231,7 @@ impl Cluster {
     ///
     /// # Errors
     /// [`ClusterError::Tls`] when certificates cannot be read.
-    pub fn reach(&self) -> Result<Connector, ClusterError> {
+    pub fn connector(&self) -> Result<Connector, ClusterError> {
         // Said at once, and not by the first call.
         self.tls.as_ref().map(TlsSettings::client).transpose()?;
         let signer = Signer::new(self.key.clone(), wall_clock);

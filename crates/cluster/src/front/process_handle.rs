@@ -37,31 +37,31 @@ impl ProcessHandle {
     /// checkpoint, and the others wait for it as for one that was lost.
     // P-5
     pub fn leave(&self) {
-        self.0.send_modify(|wished| wished.leave = true);
+        self.0.send_modify(|requests| requests.leave = true);
     }
 
     /// Has training end everywhere, with a checkpoint; parameter servers act on it.
     pub fn end_training(&self) {
-        self.0.send_modify(|wished| wished.end = true);
+        self.0.send_modify(|requests| requests.end = true);
     }
 
     /// Has a checkpoint written while training goes on; heard by parameter server 0, which writes
     /// them.
     pub fn save(&self) {
-        self.0.send_modify(|wished| wished.saves += 1);
+        self.0.send_modify(|requests| requests.saves += 1);
     }
 
     /// Says that no process which is away is started again, so that the end need not wait for it;
     /// heard by parameter server 0. For what looks after all processes: nobody else knows.
     pub fn expect_no_returns(&self) {
-        self.0.send_modify(|wished| wished.expect_no_returns = true);
+        self.0.send_modify(|requests| requests.expect_no_returns = true);
     }
 
     /// Waits for the request that this process end its part: for a part that the cluster does not
     /// play, such as an evaluator's.
     pub async fn leave_requested(&self) {
         // Fails only when the sender is gone, which this holds.
-        let _ = self.0.subscribe().wait_for(|wished| wished.leave).await;
+        let _ = self.0.subscribe().wait_for(|requests| requests.leave).await;
     }
 
     /// Whether that was requested.
@@ -86,20 +86,20 @@ mod tests {
     use crate::spec::Node;
 
     #[test]
-    fn a_wish_is_heard_whenever_it_comes() {
-        type Wish = fn(&ProcessHandle);
+    fn a_request_is_heard_whenever_it_comes() {
+        type Request = fn(&ProcessHandle);
         #[track_caller]
-        fn check(before: &[Wish], after: &[Wish], expected: bool) {
+        fn check(before: &[Request], after: &[Request], expected: bool) {
             let stop = ProcessHandle::new();
-            before.iter().for_each(|wish| wish(&stop));
+            before.iter().for_each(|request| request(&stop));
             let place = Node::from_flags("a:1", "b:1", "ps", 0).expect("it makes sense");
             let cluster = Cluster::new(place).with_handle(stop.clone());
-            after.iter().for_each(|wish| wish(&stop));
+            after.iter().for_each(|request| request(&stop));
             let stop = cluster.process_handle();
             let heard = pin!(stop.leave_requested()).poll(&mut Context::from_waker(Waker::noop()));
             assert_eq!(heard.is_ready(), expected);
         }
-        let (leave, end, save): (Wish, Wish, Wish) =
+        let (leave, end, save): (Request, Request, Request) =
             (ProcessHandle::leave, ProcessHandle::end_training, ProcessHandle::save);
         check(&[], &[], false);
         check(&[leave], &[], true);

@@ -67,10 +67,10 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         let buffers = Arc::new(GradientBuffers::new(&self.variables, 2));
         let (placement, variables) = (self.placement, self.variables);
         let client = ReplicaClient::new(connector.clone(), settings, placement, variables, chief);
-        // A wish is heard in the middle of a batch, too.
-        let (wish, in_vain) = (self.cluster.handle.clone(), client.in_vain());
+        // A request is heard in the middle of a batch, too.
+        let (handle, in_vain) = (self.cluster.handle.clone(), client.in_vain());
         let hears = Hears(tokio::spawn(async move {
-            wish.leave_requested().await;
+            handle.leave_requested().await;
             in_vain();
         }));
         Ok(Worker {
@@ -88,7 +88,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             record: self.parts.record.filter(|_| place.is_chief()),
             own_record: OwnRecord::of(self.cluster.own_record.clone(), replica),
             left: false,
-            wished: false,
+            stop_requested: false,
             waited: Duration::ZERO,
             steps: 0,
             held: None,
@@ -118,7 +118,7 @@ struct Worker<T: Scalar + bytemuck::Pod> {
     own_record: OwnRecord,
     left: bool,
     /// A hook has requested the end; hooks then have only their last turn.
-    wished: bool,
+    stop_requested: bool,
     /// How long the wait for the present step has lasted.
     waited: Duration,
     /// How many steps it got.
@@ -244,7 +244,9 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
                 record.add_failed_save(failed);
             }
         }
-        let Some(hooks) = self.hooks.as_ref().filter(|_| !self.wished) else { return Ok(()) };
+        let Some(hooks) = self.hooks.as_ref().filter(|_| !self.stop_requested) else {
+            return Ok(());
+        };
         let made: Vec<StepMade> = self.client.take_made().collect();
         for made in made {
             crash_point!("chief/before-hooks");
@@ -256,8 +258,8 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
             match hooks.run(&made, snapshot) {
                 Ok(None) => {}
                 Ok(Some(reason)) => {
-                    self.wished = true;
-                    self.wish_to_stop(reason).await;
+                    self.stop_requested = true;
+                    self.request_stop(reason).await;
                     return Ok(());
                 }
                 Err(error) => {
@@ -275,7 +277,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
 
     /// Has training end: at once if the coordinator is there, and otherwise as soon as it is; this
     /// replica goes on meanwhile.
-    async fn wish_to_stop(&self, reason: String) {
+    async fn request_stop(&self, reason: String) {
         if !request_stop(&self.connector, &reason).await {
             let connector = self.connector.clone();
             tokio::spawn(async move { insist_on_stop(&connector, &reason).await });

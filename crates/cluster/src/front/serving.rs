@@ -30,12 +30,12 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         let begun = Instant::now();
         let cluster = self.cluster;
         let settings = cluster.transport_settings()?;
-        let reach = cluster.reach()?;
-        let server = self.server(reach.clone())?;
+        let connector = cluster.connector()?;
+        let server = self.server(connector.clone())?;
         cluster.status.set(&server);
         let (stopped, left) = tokio::select! {
             stopped = serve(server.clone(), listener, settings) => (stopped?, false),
-            left = pass_on(cluster, &reach, &server) => {
+            left = pass_on(cluster, &connector, &server) => {
                 left?;
                 ("it was asked to end".to_owned(), true)
             }
@@ -63,13 +63,13 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
     ///
     /// # Errors
     /// [`ClusterError::Shard`] when a variable cannot have slots or averages.
-    pub(crate) fn server(self, reach: Connector) -> Result<Arc<Server<T>>, ClusterError> {
-        let settings = self.server_settings(reach);
+    pub(crate) fn server(self, connector: Connector) -> Result<Arc<Server<T>>, ClusterError> {
+        let settings = self.server_settings(connector);
         Ok(Server::new(settings, self.shard()?, draw()))
     }
 
     /// What it must know.
-    fn server_settings(&self, reach: Connector) -> ServerSettings {
+    fn server_settings(&self, connector: Connector) -> ServerSettings {
         let (cluster, config) = (self.cluster, self.parts.config.clone());
         let (needed, replicas) =
             (config.settings().replicas_to_aggregate, config.total_num_replicas());
@@ -84,7 +84,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             values_from_chief: self.values_from_chief,
             variables: self.placement.variables().len() + self.placement.tables().len(),
             wire: cluster.wire,
-            reach,
+            connector,
             duties: self.duties.clone(),
             reconnect_timeout: cluster.reconnect_timeout,
             staging: cluster.staging.unwrap_or_else(usual),
@@ -135,34 +135,36 @@ const LARGE: usize = 64 << 20;
 /// Carries out the requests to this process, until it has left.
 pub(crate) async fn pass_on<T: Scalar + bytemuck::Pod>(
     cluster: &super::Cluster,
-    reach: &Connector,
+    connector: &Connector,
     server: &Server<T>,
 ) -> Result<(), ServeError> {
-    let mut wishes = cluster.handle.requests();
+    let mut heard = cluster.handle.requests();
     let mut done = Requests::default();
     let coordinates = cluster.place.task.index == 0;
     loop {
-        let wished = *wishes.borrow_and_update();
-        if wished.saves != done.saves && coordinates {
+        let requests = *heard.borrow_and_update();
+        if requests.saves != done.saves && coordinates {
             server.save();
         }
-        if wished.end && !done.end {
+        if requests.end && !done.end {
             if coordinates {
                 server.stop(StopReason::Requested(STOPPED.to_owned()));
             } else {
-                let reach = reach.clone();
-                tokio::spawn(async move { super::replica::insist_on_stop(&reach, STOPPED).await });
+                let connector = connector.clone();
+                tokio::spawn(
+                    async move { super::replica::insist_on_stop(&connector, STOPPED).await },
+                );
             }
         }
-        if wished.expect_no_returns {
+        if requests.expect_no_returns {
             server.expect_no_returns();
         }
-        if wished.leave {
+        if requests.leave {
             return server.leave().await;
         }
-        done = wished;
+        done = requests;
         // Fails only when the sender is gone, which the cluster holds.
-        let _ = wishes.changed().await;
+        let _ = heard.changed().await;
     }
 }
 

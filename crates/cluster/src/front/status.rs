@@ -24,12 +24,12 @@ pub struct StatusError {
 ///
 /// # Errors
 /// [`StatusError`] when it cannot be reached, refuses the key, or speaks another language.
-pub async fn status(reach: &Connector, server: usize) -> Result<ServerStatus, StatusError> {
+pub async fn status(connector: &Connector, server: usize) -> Result<ServerStatus, StatusError> {
     let call = async {
-        let reply: StatusReply = reach.call(server, "Status", StatusRequest {}).await?;
+        let reply: StatusReply = connector.call(server, "Status", StatusRequest {}).await?;
         read(&reply).map_err(|error| CallError::Said(error.to_string()))
     };
-    answered(reach, server, "the status", call.await).await
+    answered(connector, server, "the status", call.await).await
 }
 
 /// Asks the coordinator for its record of the training since a reader's last look; with
@@ -37,10 +37,10 @@ pub async fn status(reach: &Connector, server: usize) -> Result<ServerStatus, St
 ///
 /// # Errors
 /// [`StatusError`] when it cannot be reached or refuses the key, or is not number 0.
-pub async fn record(reach: &Connector, since: Cursor) -> Result<Recorded, StatusError> {
+pub async fn record(connector: &Connector, since: Cursor) -> Result<Recorded, StatusError> {
     let request = RecordRequest { since: Some(since.into()) };
-    let reply = reach.call::<_, proto::Recorded>(0, "Record", request).await;
-    answered(reach, 0, "the record", reply.map(Into::into)).await
+    let reply = connector.call::<_, proto::Recorded>(0, "Record", request).await;
+    answered(connector, 0, "the record", reply.map(Into::into)).await
 }
 
 /// Asks the coordinator to write a checkpoint; it has begun when this returns. `checkpoints` of its
@@ -48,30 +48,30 @@ pub async fn record(reach: &Connector, since: Cursor) -> Result<Recorded, Status
 ///
 /// # Errors
 /// [`StatusError`] when it cannot be reached or refuses the key.
-pub async fn save(reach: &Connector) -> Result<(), StatusError> {
-    control(reach, "a checkpoint", Action::Save(true)).await
+pub async fn save(connector: &Connector) -> Result<(), StatusError> {
+    control(connector, "a checkpoint", Action::Save(true)).await
 }
 
 /// Asks the coordinator to end training everywhere, with a checkpoint; returns once it has heard.
 ///
 /// # Errors
 /// [`StatusError`] when it cannot be reached or refuses the key.
-pub async fn stop(reach: &Connector, reason: &str) -> Result<(), StatusError> {
-    control(reach, "the end of training", Action::Stop(reason.to_owned())).await
+pub async fn stop(connector: &Connector, reason: &str) -> Result<(), StatusError> {
+    control(connector, "the end of training", Action::Stop(reason.to_owned())).await
 }
 
 async fn control(
-    reach: &Connector,
+    connector: &Connector,
     expected: &'static str,
     action: Action,
 ) -> Result<(), StatusError> {
     let request = ControlRequest { action: Some(action) };
-    let reply = reach.call::<_, ControlReply>(0, "Control", request).await;
-    answered(reach, 0, expected, reply.map(drop)).await
+    let reply = connector.call::<_, ControlReply>(0, "Control", request).await;
+    answered(connector, 0, expected, reply.map(drop)).await
 }
 
 async fn answered<V>(
-    reach: &Connector,
+    connector: &Connector,
     server: usize,
     expected: &'static str,
     answer: Result<V, CallError>,
@@ -79,9 +79,9 @@ async fn answered<V>(
     let reason = match answer {
         Ok(answer) => return Ok(answer),
         Err(CallError::Said(reason)) => reason,
-        Err(CallError::Unheard(reason)) => format!("{reason}{}", reach.advice(server).await),
+        Err(CallError::Unheard(reason)) => format!("{reason}{}", connector.advice(server).await),
     };
-    Err(StatusError { expected, address: reach.address(server).to_owned(), reason })
+    Err(StatusError { expected, address: connector.address(server).to_owned(), reason })
 }
 
 /// What came is no status.

@@ -104,7 +104,7 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
     /// Has a checkpoint written, where the leader is here.
     pub(crate) fn save(&self) {
         if let Some(leader) = self.leader() {
-            leader.with(|leader| leader.wish_to_save());
+            leader.with(|leader| leader.request_save());
         }
     }
 

@@ -101,7 +101,7 @@ pub(super) fn control<T: Scalar + bytemuck::Pod>(
             "training ends"
         }
         Some(Action::Save(true)) => {
-            leader.with(|leader| leader.wish_to_save());
+            leader.with(|leader| leader.request_save());
             "a checkpoint is written"
         }
         _ => {

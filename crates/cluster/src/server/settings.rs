@@ -37,7 +37,7 @@ pub struct ServerSettings {
     /// How numbers travel.
     pub wire: NumberFormat,
     /// How the leader reaches the others.
-    pub reach: Connector,
+    pub connector: Connector,
     /// When to end, and where checkpoints go and how often.
     pub duties: ServerDuties,
     /// How long a server waits for missing ones.

@@ -79,7 +79,7 @@ impl Program {
     }
 
     /// How the process of this name reaches the servers.
-    fn reach(&self, cluster: &Cluster, host: String) -> Connector {
+    fn connector(&self, cluster: &Cluster, host: String) -> Connector {
         let (servers, signer) = (cluster.place().cluster.ps.clone(), Signer::new(None, wall_clock));
         Connector::new(servers, net::dial(host, self.cables.clone(), self.first.clone()), signer)
     }
@@ -95,20 +95,20 @@ impl Program {
         started: impl Fn(Arc<Server<f32>>, Ear),
     ) -> Result<String, BoxError> {
         let cluster = self.cluster("ps", index);
-        let reach = self.reach(&cluster, format!("ps{index}"));
+        let connector = self.connector(&cluster, format!("ps{index}"));
         let ear = Ear::of(&cluster);
         let (_, duties) = self.hooks().split();
         let listener = net::listen().await?;
         let server = if self.plan.servers_have_program {
             let mut trainer = description(self.plan).on(&cluster).build(variables())?;
             trainer.duties = duties;
-            trainer.server(reach.clone())?
+            trainer.server(connector.clone())?
         } else {
             let (incoming, settings) = (listener.incoming(), TransportSettings::default());
             let program = cluster.program(incoming, settings).await?.ok_or("nobody ends it")?;
             let (checkpoints, run, record) = (duties.checkpoints, RunId::draw(), None);
             let files = ServerFiles { checkpoints, run, record };
-            cluster.trainer_of::<f32>(program, files)?.server(reach.clone())?
+            cluster.trainer_of::<f32>(program, files)?.server(connector.clone())?
         };
         started(Arc::clone(&server), ear.clone());
         let incoming = listener.incoming();
@@ -117,10 +117,10 @@ impl Program {
         tokio::select! {
             biased;
             served = served => Ok(served?),
-            left = pass_on(&cluster, &reach, &server) => {
+            left = pass_on(&cluster, &connector, &server) => {
                 Err(format!("nobody asked it to leave: {left:?}").into())
             }
-            () = ear.pass_saves_on(&reach) => Err("it only passes wishes on".into()),
+            () = ear.pass_saves_on(&connector) => Err("it only passes wishes on".into()),
         }
     }
 
@@ -135,10 +135,10 @@ impl Program {
         started(Ear::of(&cluster));
         let mut trainer = description(self.plan).on(&cluster).build(variables())?;
         // Checkpoints are parameter server 0's.
-        let reach = self.reach(&cluster, format!("worker{index}"));
+        let connector = self.connector(&cluster, format!("worker{index}"));
         let (hooks, duties) = self.hooks().split();
         trainer.duties = duties;
-        Ok(trainer.compute_over(reach, process, &self, |_| Numbers, hooks).await?)
+        Ok(trainer.compute_over(connector, process, &self, |_| Numbers, hooks).await?)
     }
 }
 

@@ -30,11 +30,11 @@ impl Ear {
 
     /// Asks the coordinator for a checkpoint whenever one is requested, as a program does; never
     /// done.
-    pub(super) async fn pass_saves_on(&self, reach: &Connector) {
+    pub(super) async fn pass_saves_on(&self, connector: &Connector) {
         loop {
             self.save.notified().await;
             // The requester of a checkpoint hears whether it is begun, and may ask again.
-            let _ = crate::save(reach).await;
+            let _ = crate::save(connector).await;
         }
     }
 }

@@ -167,9 +167,9 @@ fn what_it_cannot_serve_is_refused_in_words() {
 
 /// The server's step once it has a program with values.
 fn server_step(rig: &Rig) -> Option<i64> {
-    let reach = rig.cluster("worker", 0).reach().expect("no certificates");
+    let connector = rig.cluster("worker", 0).connector().expect("no certificates");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let status = runtime.expect("timers").block_on(cluster::status(&reach, 0)).ok()?;
+    let status = runtime.expect("timers").block_on(cluster::status(&connector, 0)).ok()?;
     (status.serving == Some(true)).then_some(status.global_step)
 }
 

@@ -174,8 +174,8 @@ async fn certificates_are_read_again_when_they_change() {
     let (port, _server) = serve(Some(&ours), None).await;
     let signer = || Signer::new(None, wall_clock);
     let address = vec![format!("localhost:{port}")];
-    let reach = Connector::tcp(address, signer(), Some(theirs.clone()));
-    cluster::status(&reach, 0).await.expect("the same authority");
+    let connector = Connector::tcp(address, signer(), Some(theirs.clone()));
+    cluster::status(&connector, 0).await.expect("the same authority");
     call(port, Some(&theirs), signer()).await.expect("the same authority");
     let after = certificates(folder.path(), "after");
     // A file that cannot be used changes nothing.
@@ -185,5 +185,5 @@ async fn certificates_are_read_again_when_they_change() {
     call(port, Some(&theirs), signer()).await.expect_err("of the earlier authority");
     copy(&after, "theirs");
     call(port, Some(&theirs), signer()).await.expect("the new authority");
-    cluster::status(&reach, 0).await.expect("a process reads them again as well");
+    cluster::status(&connector, 0).await.expect("a process reads them again as well");
 }

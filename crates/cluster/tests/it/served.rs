@@ -103,7 +103,7 @@ impl Server {
             run: run.parse().expect("32 digits"),
             variables: start.len(),
             wire: NumberFormat::Native,
-            reach: Connector::tcp(addresses, Signer::new(None, wall_clock), None),
+            connector: Connector::tcp(addresses, Signer::new(None, wall_clock), None),
             duties: ServerDuties::default(),
             reconnect_timeout: patience,
             staging: 3,
@@ -133,19 +133,19 @@ impl Server {
         process: u64,
         patience: Duration,
     ) -> ReplicaClient<f32> {
-        let reach = Connector::tcp(vec![self.address.to_string()], signer, None);
-        self.client_over(reach, process, patience)
+        let connector = Connector::tcp(vec![self.address.to_string()], signer, None);
+        self.client_over(connector, process, patience)
     }
 
     /// A replica that trains with servers at these addresses.
     pub(crate) fn client_at(&self, addresses: Vec<String>) -> ReplicaClient<f32> {
-        let reach = Connector::tcp(addresses, Signer::new(None, wall_clock), None);
-        self.client_over(reach, PROCESS, PATIENCE)
+        let connector = Connector::tcp(addresses, Signer::new(None, wall_clock), None);
+        self.client_over(connector, PROCESS, PATIENCE)
     }
 
     fn client_over(
         &self,
-        reach: Connector,
+        connector: Connector,
         process: u64,
         reconnect_timeout: Duration,
     ) -> ReplicaClient<f32> {
@@ -160,7 +160,7 @@ impl Server {
             tell_superseded: true,
             skips_not_finite: false,
         };
-        ReplicaClient::new(reach, settings, Arc::clone(&self.placement), variables(), false)
+        ReplicaClient::new(connector, settings, Arc::clone(&self.placement), variables(), false)
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) struct Network<T: Scalar> {
     /// Which replica's model was called.
     called: Receiver<usize>,
     has_token: Vec<bool>,
-    reach: Connector,
+    connector: Connector,
     /// Where checkpoints are.
     folder: TempDir,
     ema_decay: Option<f64>,
@@ -100,7 +100,7 @@ impl<T: Scalar + bytemuck::Pod> Network<T> {
             desks: Vec::new(),
             called,
             has_token: vec![false; replicas],
-            reach: first.reach().map_err(|error| error.to_string())?,
+            connector: first.connector().map_err(|error| error.to_string())?,
             folder,
             ema_decay: trace.ema_decay,
             status: None,
@@ -157,7 +157,7 @@ impl<T: Scalar + bytemuck::Pod> Network<T> {
         let begun = Instant::now();
         loop {
             // It may not listen yet.
-            let last = match call(cluster::status(&self.reach, 0)) {
+            let last = match call(cluster::status(&self.connector, 0)) {
                 Ok(status) if wanted(&status) => return Ok(status),
                 Ok(status) => format!("{status:?}"),
                 Err(error) => error,
@@ -172,7 +172,7 @@ impl<T: Scalar + bytemuck::Pod> Network<T> {
     /// Waits until every replica is as far as it can get.
     fn settle(&mut self) -> Result<(), String> {
         let written = self.until("a status", |_| true)?.checkpoints;
-        call(cluster::save(&self.reach))?;
+        call(cluster::save(&self.connector))?;
         let status = self.until("a checkpoint", |status| status.checkpoints > written)?;
         let replicas = status.coordinator.iter().flat_map(|it| &it.replicas);
         let computing: Vec<bool> = replicas.map(|it| it.state == "computing").collect();

@@ -30,7 +30,7 @@ impl Gathering {
 
 impl Servers {
     /// Requests a checkpoint, time and again.
-    pub(crate) fn wish_to_save(&mut self, begun: u64, stage: &mut Stage) {
+    pub(crate) fn request_save(&mut self, begun: u64, stage: &mut Stage) {
         let serving = self.leader.as_ref().is_some_and(|leader| leader.serving);
         if serving && begun == self.begun {
             self.save_if_new(stage);

@@ -2,7 +2,7 @@
 
 pub(super) mod core;
 pub(super) mod generations;
-pub(super) mod stop_wish;
+pub(super) mod stop_request;
 pub(super) mod timekeeper;
 
 use std::fmt;
@@ -15,7 +15,7 @@ use hooks::RunningHook;
 use ndarray::Array2;
 
 use self::core::{Core, FollowUp, PushReport};
-use self::stop_wish::StopWish;
+use self::stop_request::StopRequest;
 use self::timekeeper::Timekeeper;
 use super::buffers::GradientBuffers;
 use super::chief::Chief;
@@ -60,7 +60,7 @@ pub(crate) struct Shared<T: Scalar> {
     skips: bool,
     pub(super) due: Due<T>,
     update_thread: UpdateThread,
-    pub(crate) wish: Arc<StopWish>,
+    pub(crate) stop_request: Arc<StopRequest>,
     timekeeper: OnceLock<Timekeeper>,
 }
 
@@ -110,7 +110,7 @@ impl<T: Scalar> Shared<T> {
             record,
             due: Due::default(),
             update_thread,
-            wish: Arc::new(StopWish::new()),
+            stop_request: Arc::new(StopRequest::new()),
             timekeeper: OnceLock::new(),
         }
     }
@@ -213,7 +213,7 @@ impl<T: Scalar> Shared<T> {
 
     /// A request to end training is part of the next event, whichever that is.
     pub(super) fn heed(&self, core: &mut Core<T>, effects: &mut Vec<Effect>) {
-        if let Some(reason) = self.wish.take() {
+        if let Some(reason) = self.stop_request.take() {
             core.engine.stop(StopReason::Requested(reason), effects);
         }
     }
@@ -315,7 +315,7 @@ impl<T: Scalar> Shared<T> {
             Ok(timekeeper) => {
                 // Of two that come at once one is dropped, which ends it.
                 let kept = self.timekeeper.get_or_init(|| timekeeper);
-                self.wish.serve_by(kept.thread().clone());
+                self.stop_request.serve_by(kept.thread().clone());
             }
             Err(error) => {
                 tracing::error!(%error, "no clock thread: leases and deadlines will not run out");

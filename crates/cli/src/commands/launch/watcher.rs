@@ -29,7 +29,7 @@ pub(super) struct Watcher {
 impl Watcher {
     /// Asks the server at this address.
     pub(super) fn start(address: &str, security: &SecurityArgs) -> Result<Self, Error> {
-        let reach = security::connector(address, security)?;
+        let connector = security::connector(address, security)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(Error::failed)?;
         let (goes_on, end) = channel();
@@ -37,7 +37,7 @@ impl Watcher {
             let mut told = Told::default();
             while end.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                 let asked =
-                    async { tokio::time::timeout(ANSWER, cluster::status(&reach, 0)).await };
+                    async { tokio::time::timeout(ANSWER, cluster::status(&connector, 0)).await };
                 if let Ok(Ok(status)) = runtime.block_on(asked) {
                     told.tell(&status);
                 }

@@ -63,9 +63,9 @@ pub(super) fn read(path: &Path) -> Result<Run, Error> {
 
 /// What a training that is running tells, as far as its parameter server 0 has kept it.
 pub(super) fn ask(address: &str, security: &SecurityArgs) -> Result<Run, Error> {
-    let (status, recorded) = status::ask(address, security, async |reach| {
-        let status = cluster::status(reach, 0).await?;
-        Ok((status, cluster::record(reach, Cursor::default()).await?))
+    let (status, recorded) = status::ask(address, security, async |connector| {
+        let status = cluster::status(connector, 0).await?;
+        Ok((status, cluster::record(connector, Cursor::default()).await?))
     })?;
     let early = || Error::failed(format!("{address} has recorded no batch yet; ask again later"));
     let it = status.coordinator.ok_or_else(early)?;

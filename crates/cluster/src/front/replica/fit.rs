@@ -24,7 +24,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         M: Model<T>,
         S: BatchSource<Batch = M::Batch>,
     {
-        let connector = self.cluster.reach()?;
+        let connector = self.cluster.connector()?;
         self.compute_over(connector, draw(), model, shard, hooks).await
     }
 

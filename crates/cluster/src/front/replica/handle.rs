@@ -81,7 +81,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             Role::Evaluator => return Err(ClusterError::Evaluator),
             Role::Chief | Role::Worker => {}
         }
-        let connector = self.cluster.reach()?;
+        let connector = self.cluster.connector()?;
         let runtime = start_runtime(task)?;
         let (hooks, duties) = hooks.split();
         self.duties = duties;

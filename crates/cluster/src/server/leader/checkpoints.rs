@@ -17,7 +17,7 @@ use crate::shard::ShardState;
 
 impl<T: Scalar + bytemuck::Pod> Leader<T> {
     /// A checkpoint is requested: of now, or of when the servers are ready.
-    pub(in crate::server) fn wish_to_save(&mut self) {
+    pub(in crate::server) fn request_save(&mut self) {
         if !self.is_serving() {
             self.deferred.save = true;
         } else if !self.own.is_over() {

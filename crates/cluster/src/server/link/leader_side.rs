@@ -128,7 +128,7 @@ impl<T: Scalar + bytemuck::Pod> LinkKeeper<T> {
         let hello = Order { number: 0, order: Some(Message::Hello(hello)) };
         drop(sender.send(batch(vec![hello])));
         let attempt = async {
-            let opened = settings.reach.open(self.server.get(), "Serve", outgoing).await;
+            let opened = settings.connector.open(self.server.get(), "Serve", outgoing).await;
             let mut incoming: Receiving<Done> = opened.map_err(LinkError::Status)?;
             let first = incoming.message().await.map_err(LinkError::Status)?;
             match first.and_then(|done| done.done) {

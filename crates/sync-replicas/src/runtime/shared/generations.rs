@@ -203,7 +203,7 @@ impl<T: Scalar> Shared<T> {
         core.engine.restore(global_step, after, lanes);
         // A stop, and whatever else was to be done in the earlier life, is not for this one.
         effects.clear();
-        drop(self.wish.take());
+        drop(self.stop_request.take());
         let wakers = core.clear();
         self.due.clear();
         let before = chief.clear();

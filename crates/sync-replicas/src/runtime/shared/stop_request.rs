@@ -18,20 +18,20 @@ const COMING: u8 = 1;
 const THERE: u8 = 2;
 
 /// At most one at a time: the first stands until it is taken.
-pub(crate) struct StopWish {
+pub(crate) struct StopRequest {
     state: AtomicU8,
     length: AtomicUsize,
     reason: [AtomicU8; LONGEST],
     clock: OnceLock<Thread>,
 }
 
-impl fmt::Debug for StopWish {
+impl fmt::Debug for StopRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StopWish").field("state", &self.state).finish_non_exhaustive()
+        f.debug_struct("StopRequest").field("state", &self.state).finish_non_exhaustive()
     }
 }
 
-impl StopWish {
+impl StopRequest {
     pub(crate) fn new() -> Self {
         Self {
             state: AtomicU8::new(NONE),
@@ -82,17 +82,17 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(wishes: &[&str], expected: Option<&str>) {
-        let wish = StopWish::new();
-        wishes.iter().for_each(|reason| wish.leave(reason));
-        assert_eq!(wish.take().as_deref(), expected);
-        assert_eq!(wish.take(), None, "taken once");
-        wish.leave("again");
-        assert_eq!(wish.take().as_deref(), Some("again"), "there is room again");
+    fn check(requests: &[&str], expected: Option<&str>) {
+        let request = StopRequest::new();
+        requests.iter().for_each(|reason| request.leave(reason));
+        assert_eq!(request.take().as_deref(), expected);
+        assert_eq!(request.take(), None, "taken once");
+        request.leave("again");
+        assert_eq!(request.take().as_deref(), Some("again"), "there is room again");
     }
 
     #[test]
-    fn the_first_wish_stands_until_it_is_taken() {
+    fn the_first_request_stands_until_it_is_taken() {
         check(&[], None);
         check(&[""], Some(""));
         check(&["ctrl-c", "later"], Some("ctrl-c"));
