@@ -88,7 +88,7 @@ impl<'c, O> Clustered<'c, O> {
     ///
     /// # Errors
     /// [`ClusterError`].
-    pub fn build<T: Scalar + bytemuck::Pod>(
+    pub fn build<T: Scalar>(
         self,
         variables: Variables<T>,
     ) -> Result<ClusterTrainer<'c, T, O>, ClusterError>

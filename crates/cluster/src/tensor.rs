@@ -37,7 +37,7 @@ impl NumberFormat {
         range: std::ops::Range<usize>,
     ) -> impl Iterator<Item = (usize, Bytes)> + Send + use<T, A>
     where
-        T: Scalar + bytemuck::Pod,
+        T: Scalar,
         A: AsRef<ArrayD<T>> + Clone + Send + Sync + 'static,
     {
         let per_piece = CHUNK / self.element::<T>();
@@ -71,7 +71,7 @@ struct Owned<T, A> {
     number: std::marker::PhantomData<fn() -> T>,
 }
 
-impl<T: Scalar + bytemuck::Pod, A: AsRef<ArrayD<T>>> AsRef<[u8]> for Owned<T, A> {
+impl<T: Scalar, A: AsRef<ArrayD<T>>> AsRef<[u8]> for Owned<T, A> {
     fn as_ref(&self) -> &[u8] {
         bytemuck::cast_slice(slice(self.array.as_ref()).get(self.part.clone()).unwrap_or_default())
     }

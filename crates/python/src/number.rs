@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use sync_replicas::Scalar;
 
 /// A number type of variables, here and in NumPy.
-pub(crate) trait Number: Scalar + numpy::Element + bytemuck::Pod {
+pub(crate) trait Number: Scalar + numpy::Element {
     /// NumPy's name for it.
     const NAME: &'static str;
 

@@ -144,7 +144,7 @@ pub(super) const BUGS: [Bug; 13] = [
     Bug {
         name: "rename-before-sync",
         what: "a checkpoint is renamed before it is synced (P-9)",
-        file: "crates/sync-replicas/src/checkpoint/folder.rs",
+        file: "crates/sync-replicas/src/checkpoint/disk.rs",
         good: "disk.sync_file(path).map_err(CheckpointError::io(\"syncing\", path))",
         bad: "Ok(())",
         package: "sync-replicas",

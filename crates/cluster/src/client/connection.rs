@@ -51,7 +51,7 @@ pub(crate) struct Sinks<T: Scalar> {
     pub(super) signals: Signals,
 }
 
-impl<T: Scalar + bytemuck::Pod> Sinks<T> {
+impl<T: Scalar> Sinks<T> {
     /// New inboxes, and the receiver of their events.
     pub(crate) fn new() -> (Self, UnboundedReceiver<ConnectionEvent>) {
         let (inbox, incoming) = unbounded_channel();
@@ -93,7 +93,7 @@ impl ConnectError {
 
 impl ServerConnection {
     /// Connects and says hello; the outcome and the welcome arrive in the inbox.
-    pub(super) fn open<T: Scalar + bytemuck::Pod>(
+    pub(super) fn open<T: Scalar>(
         connector: Connector,
         id: ConnectionId,
         hello: Hello,
@@ -147,7 +147,7 @@ impl Drop for ServerConnection {
 }
 
 /// Passes on what comes over a connection, to its end.
-pub(crate) async fn read<T: Scalar + bytemuck::Pod>(
+pub(crate) async fn read<T: Scalar>(
     mut incoming: Receiving<ToReplica>,
     id: ConnectionId,
     sinks: Sinks<T>,

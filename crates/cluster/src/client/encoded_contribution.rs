@@ -56,7 +56,7 @@ impl<T> AsRef<ArrayD<T>> for Shared<T> {
 
 impl EncodedContribution {
     /// Also hands out the dense gradients, whose memory is the caller's again once they are sent.
-    pub(super) fn new<T: Scalar + bytemuck::Pod>(
+    pub(super) fn new<T: Scalar>(
         gradients: Gradients<T>,
         variables: &Variables<T>,
         placement: &Placement,
@@ -114,7 +114,7 @@ impl EncodedContribution {
         messages
     }
 
-    fn add_dense<T: Scalar + bytemuck::Pod>(
+    fn add_dense<T: Scalar>(
         &mut self,
         server: usize,
         number: usize,
@@ -136,7 +136,7 @@ impl EncodedContribution {
         );
     }
 
-    fn add_sparse<T: Scalar + bytemuck::Pod>(
+    fn add_sparse<T: Scalar>(
         &mut self,
         server: usize,
         number: usize,

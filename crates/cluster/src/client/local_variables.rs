@@ -44,7 +44,7 @@ struct ServerValues {
     taken: u64,
 }
 
-impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
+impl<T: Scalar> LocalVariables<T> {
     pub(super) fn new(
         variables: Variables<T>,
         placement: Arc<Placement>,

@@ -48,7 +48,7 @@ pub struct WorkTimes {
 }
 
 /// One replica of a training in a cluster.
-pub struct ReplicaClient<T: Scalar + bytemuck::Pod> {
+pub struct ReplicaClient<T: Scalar> {
     state: ReplicaState<T>,
     /// The zero of the protocol's clock.
     begun: Instant,
@@ -77,13 +77,13 @@ pub struct ReplicaClient<T: Scalar + bytemuck::Pod> {
     initial_values: Option<Variables<T>>,
 }
 
-impl<T: Scalar + bytemuck::Pod> std::fmt::Debug for ReplicaClient<T> {
+impl<T: Scalar> std::fmt::Debug for ReplicaClient<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ReplicaClient").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 
-impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
+impl<T: Scalar> ReplicaClient<T> {
     /// A replica that has not connected yet; the first wait does. Needs a tokio runtime.
     #[must_use]
     pub fn new(
@@ -386,7 +386,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
     }
 }
 
-impl<T: Scalar + bytemuck::Pod> Drop for ReplicaClient<T> {
+impl<T: Scalar> Drop for ReplicaClient<T> {
     fn drop(&mut self) {
         self.heartbeat.abort();
     }

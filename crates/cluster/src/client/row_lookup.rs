@@ -43,7 +43,7 @@ struct Asked<T> {
     came: Vec<usize>,
 }
 
-impl<T: Scalar + bytemuck::Pod> RowLookup<T> {
+impl<T: Scalar> RowLookup<T> {
     /// For these keys at a version; rows from an earlier lookup are not requested whole.
     ///
     /// # Errors
@@ -130,7 +130,7 @@ impl<T: Scalar + bytemuck::Pod> RowLookup<T> {
     }
 }
 
-impl<T: Scalar + bytemuck::Pod> Asked<T> {
+impl<T: Scalar> Asked<T> {
     fn new(number: usize, table: Table, batch: &[i64], servers: usize) -> Self {
         let mut keys = batch.to_vec();
         keys.sort_unstable();

@@ -22,7 +22,7 @@ impl<T: Scalar> Clone for SharedVariables<T> {
     }
 }
 
-impl<T: Scalar + bytemuck::Pod> SharedVariables<T> {
+impl<T: Scalar> SharedVariables<T> {
     pub(super) fn new() -> Self {
         Self(Arc::default())
     }
@@ -56,12 +56,12 @@ impl<T: Scalar + bytemuck::Pod> SharedVariables<T> {
 }
 
 /// Lent local variables.
-pub(super) struct Lent<'m, T: Scalar + bytemuck::Pod> {
+pub(super) struct Lent<'m, T: Scalar> {
     shared: &'m SharedVariables<T>,
     local_variables: &'m mut LocalVariables<T>,
 }
 
-impl<T: Scalar + bytemuck::Pod> Drop for Lent<'_, T> {
+impl<T: Scalar> Drop for Lent<'_, T> {
     fn drop(&mut self) {
         if let Some(local_variables) = self.shared.lock().take() {
             *self.local_variables = local_variables;

@@ -33,7 +33,7 @@ pub(crate) struct ReplicaState<T: Scalar> {
     keep_made: bool,
 }
 
-impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
+impl<T: Scalar> ReplicaState<T> {
     pub(crate) fn new(
         settings: &ReplicaSettings,
         addresses: Vec<String>,

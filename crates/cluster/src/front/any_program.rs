@@ -105,7 +105,7 @@ impl Cluster {
         let _ = tokio::time::timeout(SOON, requests.wait_for(|asked| asked.leave)).await;
     }
 
-    async fn serve_program<T: Scalar + bytemuck::Pod>(
+    async fn serve_program<T: Scalar>(
         &self,
         program: Program,
         files: ServerFiles,
@@ -121,7 +121,7 @@ impl Cluster {
     }
 
     /// The trainer of a program that has arrived.
-    pub(crate) fn trainer_of<T: Scalar + bytemuck::Pod>(
+    pub(crate) fn trainer_of<T: Scalar>(
         &self,
         program: Program,
         files: ServerFiles,

@@ -36,7 +36,7 @@ use crate::client::{Connector, Departure, ReplicaClient, ReplicaSettings, WorkTi
 use crate::coordinator::StepMade;
 use crate::spec::Task;
 
-impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
+impl<T: Scalar, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
     /// This process's replica over connections of any kind, as this life of the process. Needs a
     /// tokio runtime.
     fn worker(
@@ -99,7 +99,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
 }
 
 /// One replica, from its first step to its report.
-struct Worker<T: Scalar + bytemuck::Pod> {
+struct Worker<T: Scalar> {
     client: ReplicaClient<T>,
     /// In the chief, if it has any.
     hooks: Option<ChiefHooks<T>>,
@@ -156,7 +156,7 @@ impl Held {
     }
 }
 
-impl<T: Scalar + bytemuck::Pod> Worker<T> {
+impl<T: Scalar> Worker<T> {
     /// Waits for the next step, no longer than `until` if given: then `Pending`, and the next call
     /// goes on waiting. `None` when training has ended, or this replica has left. A step still held
     /// is given back, and the end of a push without a waiter is heard.

@@ -16,7 +16,7 @@ use crate::placement::{Part, Placement, cut_dense};
 use crate::server::{Listener, ServeError, Server, ServerSettings, serve};
 use crate::shard::{Shard, ShardSettings};
 
-impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
+impl<T: Scalar, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
     pub(super) async fn serve(self) -> Result<ClusterReport<T>, ClusterError> {
         let listener = self.cluster.listener().await?;
         self.serve_on(&listener).await
@@ -133,7 +133,7 @@ fn staging<T>(placement: &Placement, needed: usize, replicas: usize) -> usize {
 const LARGE: usize = 64 << 20;
 
 /// Carries out the requests to this process, until it has left.
-pub(crate) async fn pass_on<T: Scalar + bytemuck::Pod>(
+pub(crate) async fn pass_on<T: Scalar>(
     cluster: &super::Cluster,
     connector: &Connector,
     server: &Server<T>,

@@ -16,7 +16,7 @@ pub(crate) trait Told: Send + Sync {
     fn told(&self) -> ServerStatus;
 }
 
-impl<T: Scalar + bytemuck::Pod> Told for Server<T> {
+impl<T: Scalar> Told for Server<T> {
     fn told(&self) -> ServerStatus {
         self.status()
     }

@@ -34,7 +34,7 @@ impl<T: Scalar, O> std::fmt::Debug for ClusterTrainer<'_, T, O> {
     }
 }
 
-impl<'c, T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'c, T, O> {
+impl<'c, T: Scalar, O: Optimizer<T> + 'static> ClusterTrainer<'c, T, O> {
     /// Checks everything that can be checked without the others.
     pub(super) fn new(
         replicas: SyncReplicas<O>,

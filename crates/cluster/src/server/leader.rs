@@ -89,7 +89,7 @@ struct Deferred {
 /// By replica.
 type Messages = BTreeMap<ReplicaId, Vec<ToReplica>>;
 
-impl<T: Scalar + bytemuck::Pod> Leader<T> {
+impl<T: Scalar> Leader<T> {
     fn new(settings: Arc<ServerSettings>, own: Arc<ParameterServer<T>>, secret: u64) -> Self {
         let others =
             (1..settings.placement.shards()).map(|_| ServerHandle::Linked(Link::default()));

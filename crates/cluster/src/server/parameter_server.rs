@@ -114,7 +114,7 @@ impl Release {
     }
 }
 
-impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
+impl<T: Scalar> ParameterServer<T> {
     /// Its shard has the program's initial values.
     pub(super) fn new(settings: &ServerSettings, shard: Shard<T>, secret: u64) -> Self {
         let replicas = settings.config.total_num_replicas();

@@ -49,7 +49,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Supervisors wait little longer than this before they kill.
 const LONGEST: Duration = Duration::from_secs(15);
 
-impl<T: Scalar + bytemuck::Pod> Server<T> {
+impl<T: Scalar> Server<T> {
     /// A process that does not serve yet; its shard has the program's initial values. `life` is a
     /// number that no other process has.
     #[must_use]

@@ -37,7 +37,7 @@ struct ReplicaStream<T: Scalar> {
 }
 
 /// Takes a connection: the hello first, then the rest in its own task.
-pub(super) async fn train<T: Scalar + bytemuck::Pod>(
+pub(super) async fn train<T: Scalar>(
     server: Arc<Server<T>>,
     mut incoming: Receiving<ToServer>,
 ) -> Result<Batches<ToReplica>, Status> {
@@ -69,7 +69,7 @@ pub(super) async fn train<T: Scalar + bytemuck::Pod>(
 }
 
 /// Opens the connection, if this process may have the place of its replica; its number.
-fn open<T: Scalar + bytemuck::Pod>(
+fn open<T: Scalar>(
     own: &ParameterServer<T>,
     leader: Option<&Arc<SharedLeader<T>>>,
     replica: ReplicaId,
@@ -99,10 +99,7 @@ fn step_words(last: Option<i64>) -> String {
 }
 
 /// Whether this is a replica of the same program.
-fn check<T: Scalar + bytemuck::Pod>(
-    server: &Server<T>,
-    hello: &proto::Hello,
-) -> Result<ReplicaId, Status> {
+fn check<T: Scalar>(server: &Server<T>, hello: &proto::Hello) -> Result<ReplicaId, Status> {
     let settings = &server.settings;
     if let Some(difference) = settings.agreement.difference(&hello.agreement) {
         return Err(Status::failed_precondition(format!(
@@ -146,7 +143,7 @@ fn check<T: Scalar + bytemuck::Pod>(
     Ok(replica)
 }
 
-impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
+impl<T: Scalar> ReplicaStream<T> {
     fn welcome(&self, hello: &proto::Hello) -> Result<(), Refusal> {
         if let Some(leader) = &self.leader {
             let (replica, connection) = (self.replica, self.connection);

@@ -33,7 +33,7 @@ const CLOSING: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// [`ServeError`].
-pub async fn serve<T: Scalar + bytemuck::Pod>(
+pub async fn serve<T: Scalar>(
     server: Arc<Server<T>>,
     listener: &Listener,
     settings: TransportSettings,
@@ -93,7 +93,7 @@ pub async fn serve_with_incoming<T, I, IO, E>(
     settings: TransportSettings,
 ) -> Result<String, ServeError>
 where
-    T: Scalar + bytemuck::Pod,
+    T: Scalar,
     I: Stream<Item = Result<(IO, Option<SocketAddr>), E>> + Send + 'static,
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     E: Into<Box<dyn Error + Send + Sync>> + Send + 'static,
@@ -181,7 +181,7 @@ where
 }
 
 /// Waits for the end of training, then until all have heard of it.
-async fn over<T: Scalar + bytemuck::Pod>(server: Arc<Server<T>>, reporter: HealthReporter) {
+async fn over<T: Scalar>(server: Arc<Server<T>>, reporter: HealthReporter) {
     let mut over = server.own.over.subscribe();
     let alone = async {
         match &server.commander {

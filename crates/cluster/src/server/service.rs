@@ -22,7 +22,7 @@ use crate::proto::{
 };
 use crate::{stream, wire};
 
-impl<T: Scalar + bytemuck::Pod> Calls for Server<T> {
+impl<T: Scalar> Calls for Server<T> {
     fn call(self: Arc<Self>, request: http::Request<Body>) -> Answering {
         Box::pin(async move {
             Ok(match method(&request) {
@@ -74,10 +74,7 @@ pub(super) fn reply(status: &ServerStatus) -> Result<StatusReply, Status> {
     Ok(StatusReply { json })
 }
 
-fn recorded<T: Scalar + bytemuck::Pod>(
-    server: &Server<T>,
-    request: RecordRequest,
-) -> Result<Recorded, Status> {
+fn recorded<T: Scalar>(server: &Server<T>, request: RecordRequest) -> Result<Recorded, Status> {
     let cursor = request.since.unwrap_or_default().into();
     let recorded = server.recorded_since(cursor).ok_or_else(not_the_coordinator)?;
     Ok(recorded.into())
@@ -87,7 +84,7 @@ fn not_the_coordinator() -> Status {
     Status::failed_precondition("ask ps 0, which coordinates")
 }
 
-pub(super) fn control<T: Scalar + bytemuck::Pod>(
+pub(super) fn control<T: Scalar>(
     server: &Server<T>,
     request: ControlRequest,
 ) -> Result<ControlReply, Status> {

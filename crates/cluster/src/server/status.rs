@@ -74,7 +74,7 @@ pub struct ServerPresence {
     pub usage: Option<Usage>,
 }
 
-impl<T: Scalar + bytemuck::Pod> Server<T> {
+impl<T: Scalar> Server<T> {
     /// The coordinator's generation and step.
     #[cfg(test)]
     pub(crate) fn version(&self) -> Option<(u64, i64)> {
@@ -122,7 +122,7 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
     }
 }
 
-impl<T: Scalar + bytemuck::Pod> Leader<T> {
+impl<T: Scalar> Leader<T> {
     /// All servers, with what this process's own needs.
     fn presences(&self, own: Usage) -> Vec<ServerPresence> {
         let presence = |(server, handle): (usize, &ServerHandle<T>)| {

@@ -73,7 +73,7 @@ impl NumberFormat {
     }
 
     /// Writes as many numbers as there are bytes for, ignoring an incomplete last one.
-    pub(crate) fn read<T: Scalar + bytemuck::Pod>(self, bytes: &[u8], numbers: &mut [T]) {
+    pub(crate) fn read<T: Scalar>(self, bytes: &[u8], numbers: &mut [T]) {
         match self {
             Self::Native => {
                 let all: &mut [u8] = bytemuck::cast_slice_mut(numbers);

@@ -33,7 +33,7 @@ pub(crate) fn hello(hello: Hello, agreement: &Agreement, duties: &ServerDuties) 
 }
 
 /// Variables' values in pieces, in the order of the variables.
-pub(crate) fn initial_values<T: Scalar + bytemuck::Pod>(
+pub(crate) fn initial_values<T: Scalar>(
     values: &Variables<T>,
 ) -> impl Iterator<Item = ToServer> + Send + use<T> {
     let pieces = values.arrays().to_vec().into_iter().enumerate().flat_map(|(place, array)| {

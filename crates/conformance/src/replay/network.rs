@@ -80,7 +80,7 @@ impl sync_replicas::BatchSource for Endless {
     }
 }
 
-impl<T: Scalar + bytemuck::Pod> Network<T> {
+impl<T: Scalar> Network<T> {
     /// Starts all of it, and waits until every replica has joined.
     pub(super) fn start(trace: &ReplicasTrace, servers: usize) -> Result<Self, String> {
         let replicas = trace.total_num_replicas;
@@ -205,7 +205,7 @@ impl<T: Scalar + bytemuck::Pod> Network<T> {
     }
 }
 
-impl<T: Scalar + bytemuck::Pod> Driven<T> for Network<T> {
+impl<T: Scalar> Driven<T> for Network<T> {
     fn push(&mut self, replica: usize, gradients: Gradients<T>) -> Result<(), String> {
         let count = self.desks.len();
         let Some(desk) = self.desks.get(replica) else {
@@ -271,7 +271,7 @@ fn call<V>(call: impl Future<Output = Result<V, StatusError>>) -> Result<V, Stri
 const MOST: usize = 64;
 
 /// One process's part, to the end of the training.
-fn take_part<T: Scalar + bytemuck::Pod>(
+fn take_part<T: Scalar>(
     cluster: &Cluster,
     description: SyncReplicas<Box<dyn Optimizer<T>>>,
     variables: Variables<T>,

@@ -21,7 +21,7 @@ pub(super) fn replay<T: Scalar>(trace: &ReplicasTrace) -> Result<(), Failure> {
 }
 
 /// On a cluster with so many parameter servers.
-pub(super) fn replay_on_cluster<T: Scalar + bytemuck::Pod>(
+pub(super) fn replay_on_cluster<T: Scalar>(
     trace: &ReplicasTrace,
     servers: usize,
 ) -> Result<(), Failure> {

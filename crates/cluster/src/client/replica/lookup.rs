@@ -20,7 +20,7 @@ pub enum LookupError {
     Wait(#[from] WaitError),
 }
 
-impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
+impl<T: Scalar> ReplicaClient<T> {
     /// The rows of these keys as they are at the step of the variables; `None` if the step or
     /// training is over (P-17).
     ///

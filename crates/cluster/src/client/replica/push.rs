@@ -30,7 +30,7 @@ impl<T> From<Gradients<T>> for Pushed<T> {
     }
 }
 
-impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
+impl<T: Scalar> ReplicaClient<T> {
     /// Pushes the gradients of a grant's batch, and returns what became of them.
     ///
     /// # Errors

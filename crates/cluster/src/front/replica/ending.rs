@@ -7,7 +7,7 @@ use super::super::{ClusterError, ClusterReport};
 use super::Worker;
 use crate::client::{Departure, WaitError};
 
-impl<T: Scalar + bytemuck::Pod> Worker<T> {
+impl<T: Scalar> Worker<T> {
     /// The end of its part: if training has not ended, it leaves like a replica whose data has.
     pub(super) async fn finish(mut self) -> Result<ClusterReport<T>, ClusterError> {
         if self.client.has_failed() {

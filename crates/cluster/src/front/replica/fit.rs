@@ -13,7 +13,7 @@ use super::super::{ClusterError, ClusterReport, ClusterTrainer};
 use super::Worker;
 use crate::client::{Connector, Departure};
 
-impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
+impl<T: Scalar, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
     pub(in crate::front) async fn compute<M, S>(
         self,
         model: &M,
@@ -49,7 +49,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
     }
 }
 
-impl<T: Scalar + bytemuck::Pod> Worker<T> {
+impl<T: Scalar> Worker<T> {
     /// Computes until training ends, or this replica's data does.
     async fn run<M, S>(&mut self, model: &M, mut shard: S) -> Result<(), ClusterError>
     where

@@ -23,14 +23,14 @@ use crate::spec::Role;
 /// Dropping it without [`finish`](Self::finish), even by a panic, is leaving: its token goes to
 /// another and training goes on with the rest (P-2, P-5). That takes a few seconds at most, even
 /// while servers are out of reach.
-pub struct ClusterReplica<T: Scalar + bytemuck::Pod> {
+pub struct ClusterReplica<T: Scalar> {
     id: ReplicaId,
     pub(super) place: Arc<SharedWorker<T>>,
     /// There until it is dropped.
     runtime: Option<Runtime>,
 }
 
-impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
+impl<T: Scalar, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
     /// This process's replica, for the caller's own loop in a worker or the chief.
     ///
     /// It connects at the first wait. Hooks run in the chief, in [`ClusterReplica::next_step`] and
@@ -96,13 +96,13 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
     }
 }
 
-impl<T: Scalar + bytemuck::Pod> fmt::Debug for ClusterReplica<T> {
+impl<T: Scalar> fmt::Debug for ClusterReplica<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClusterReplica").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
-impl<T: Scalar + bytemuck::Pod> ClusterReplica<T> {
+impl<T: Scalar> ClusterReplica<T> {
     /// Its number.
     #[must_use]
     pub fn id(&self) -> ReplicaId {
@@ -176,7 +176,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterReplica<T> {
     }
 }
 
-impl<T: Scalar + bytemuck::Pod> Drop for ClusterReplica<T> {
+impl<T: Scalar> Drop for ClusterReplica<T> {
     fn drop(&mut self) {
         // A thread that still pushes one of its steps need not wait any longer.
         self.place.abandoned.leave();

@@ -8,7 +8,7 @@ use super::super::ClusterError;
 use super::{ClusterReplica, ClusterStep, Worker, leave_requested};
 use crate::client;
 
-impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
+impl<T: Scalar> ClusterStep<T> {
     /// The rows of these keys of a table, keys x width, as they are at the step of the variables.
     /// Keys may come in any order and repeat; looking up changes nothing.
     ///
@@ -45,7 +45,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
     }
 }
 
-impl<T: Scalar + bytemuck::Pod> ClusterReplica<T> {
+impl<T: Scalar> ClusterReplica<T> {
     /// Asks for the rows of the keys that the next batch will name, before its token is there; once
     /// it is, [`ClusterStep::lookup_all`] asks only for what has changed since. Does not wait.
     ///
@@ -60,7 +60,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterReplica<T> {
     }
 }
 
-impl<T: Scalar + bytemuck::Pod> Worker<T> {
+impl<T: Scalar> Worker<T> {
     /// The rows of these keys at the held step; `None` if it is over, or this replica must leave.
     pub(super) async fn look_up(&mut self, keys: &Keys) -> Result<Option<Rows<T>>, ClusterError> {
         let looked_up = tokio::select! {

@@ -24,19 +24,19 @@ use crate::client::{PushError, Pushed};
 /// a replica that leaves gives them up.
 ///
 /// [`ClusterStep::begin_push`]: super::ClusterStep::begin_push
-pub struct ClusterPush<T: Scalar + bytemuck::Pod> {
+pub struct ClusterPush<T: Scalar> {
     place: Arc<SharedWorker<T>>,
     /// The number of its step.
     serial: u64,
 }
 
-impl<T: Scalar + bytemuck::Pod> fmt::Debug for ClusterPush<T> {
+impl<T: Scalar> fmt::Debug for ClusterPush<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClusterPush").field("serial", &self.serial).finish_non_exhaustive()
     }
 }
 
-impl<T: Scalar + bytemuck::Pod> ClusterPush<T> {
+impl<T: Scalar> ClusterPush<T> {
     /// The step that a worker has begun to push.
     pub(super) fn of(place: &Arc<SharedWorker<T>>, serial: u64) -> Self {
         Self { place: Arc::clone(place), serial }
@@ -90,7 +90,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterPush<T> {
     }
 }
 
-impl<T: Scalar + bytemuck::Pod> Worker<T> {
+impl<T: Scalar> Worker<T> {
     /// Pushes the gradients of the held step, and says what became of them; `None` if that will
     /// never be known: training has ended, this replica has left or joined anew. Meanwhile asks for
     /// the rows of the next batch's keys.

@@ -9,7 +9,7 @@ use super::super::ProcessHandle;
 use super::Worker;
 
 /// What a replica and its step share.
-pub(super) struct SharedWorker<T: Scalar + bytemuck::Pod> {
+pub(super) struct SharedWorker<T: Scalar> {
     /// There until the replica ends; locked while a caller waits with it.
     pub(super) worker: Mutex<Option<Worker<T>>>,
     pub(super) handle: Handle,
@@ -17,7 +17,7 @@ pub(super) struct SharedWorker<T: Scalar + bytemuck::Pod> {
     pub(super) abandoned: ProcessHandle,
 }
 
-impl<T: Scalar + bytemuck::Pod> SharedWorker<T> {
+impl<T: Scalar> SharedWorker<T> {
     /// Tasks begun meanwhile run in the replica's runtime.
     pub(super) fn enter(&self) -> EnterGuard<'_> {
         self.handle.enter()

@@ -24,7 +24,7 @@ use crate::client::Pushed;
 ///
 /// Dropping it without a push gives the token back: to another replica if the step still needs it.
 /// So does asking for the next step, or the end of its replica; then it can no longer be pushed.
-pub struct ClusterStep<T: Scalar + bytemuck::Pod> {
+pub struct ClusterStep<T: Scalar> {
     pub(super) place: Arc<SharedWorker<T>>,
     replica: ReplicaId,
     pub(super) serial: u64,
@@ -36,7 +36,7 @@ pub struct ClusterStep<T: Scalar + bytemuck::Pod> {
     buffers: Arc<GradientBuffers<T>>,
 }
 
-impl<T: Scalar + bytemuck::Pod> fmt::Debug for ClusterStep<T> {
+impl<T: Scalar> fmt::Debug for ClusterStep<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClusterStep")
             .field("number", &self.number)
@@ -45,7 +45,7 @@ impl<T: Scalar + bytemuck::Pod> fmt::Debug for ClusterStep<T> {
     }
 }
 
-impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
+impl<T: Scalar> ClusterStep<T> {
     /// The step that a worker holds.
     pub(super) fn of(worker: &Worker<T>, held: &Held, place: &Arc<SharedWorker<T>>) -> Self {
         Self {
@@ -198,7 +198,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
     pub fn give_up(self) {}
 }
 
-impl<T: Scalar + bytemuck::Pod> Drop for ClusterStep<T> {
+impl<T: Scalar> Drop for ClusterStep<T> {
     fn drop(&mut self) {
         // The caller that waits with the worker has given this step back.
         if let Some(mut worker) = self.place.try_lock()

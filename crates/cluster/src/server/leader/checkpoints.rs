@@ -15,7 +15,7 @@ use crate::server::command_error::CommandError;
 use crate::server::parameter_server::Release;
 use crate::shard::ShardState;
 
-impl<T: Scalar + bytemuck::Pod> Leader<T> {
+impl<T: Scalar> Leader<T> {
     /// A checkpoint is requested: of now, or of when the servers are ready.
     pub(in crate::server) fn request_save(&mut self) {
         if !self.is_serving() {

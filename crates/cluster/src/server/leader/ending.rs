@@ -22,7 +22,7 @@ use crate::wire;
 /// How long after the end it is told, and the last variables can be fetched.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
-impl<T: Scalar + bytemuck::Pod> Leader<T> {
+impl<T: Scalar> Leader<T> {
     /// Ends training from outside: at once if it is served, and otherwise as soon as it is.
     pub(crate) fn stop(&mut self, reason: StopReason) {
         if !self.is_serving() && self.ending.is_none() {

@@ -25,7 +25,7 @@ pub(crate) struct InitialValues<T> {
     whole: Option<Vec<Arc<ArrayD<T>>>>,
 }
 
-impl<T: Scalar + bytemuck::Pod> InitialValues<T> {
+impl<T: Scalar> InitialValues<T> {
     pub(super) fn new(placement: Arc<Placement>) -> Self {
         let (wanted, connection, incoming) = (false, None, IncomingState::default());
         Self { placement, wanted, connection, incoming, whole: None }

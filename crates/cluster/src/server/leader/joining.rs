@@ -11,7 +11,7 @@ use crate::proto::to_replica::Message;
 use crate::proto::{Hello, Initialize, ToReplica, Welcome};
 use crate::wire;
 
-impl<T: Scalar + bytemuck::Pod> Leader<T> {
+impl<T: Scalar> Leader<T> {
     /// Opens a connection of a replica to its own process's server, for a process that may have the
     /// replica's place; its number.
     pub(crate) fn open(

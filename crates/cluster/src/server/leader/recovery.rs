@@ -65,7 +65,7 @@ const SOON: Duration = Duration::from_secs(5);
 /// How often to check whether a state still comes in somewhere.
 const LOOK: Duration = Duration::from_millis(100);
 
-impl<T: Scalar + bytemuck::Pod> Recovery<T> {
+impl<T: Scalar> Recovery<T> {
     pub(crate) fn new(leader: Arc<SharedLeader<T>>) -> Self {
         Self { leader }
     }
@@ -308,7 +308,7 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
 }
 
 /// Whether a new generation is needed, which then begins.
-fn is_needed<T: Scalar + bytemuck::Pod>(leader: &mut Leader<T>) -> bool {
+fn is_needed<T: Scalar>(leader: &mut Leader<T>) -> bool {
     let lost = leader.phase == Phase::Lost;
     if lost {
         leader.phase = Phase::Recovering;
@@ -318,7 +318,7 @@ fn is_needed<T: Scalar + bytemuck::Pod>(leader: &mut Leader<T>) -> bool {
 
 /// The present generation is over. Whether no step was made yet; `None` if training has ended, and
 /// no other generation begins.
-fn give_up_generation<T: Scalar + bytemuck::Pod>(leader: &mut Leader<T>) -> Option<bool> {
+fn give_up_generation<T: Scalar>(leader: &mut Leader<T>) -> Option<bool> {
     leader.saving.under_way = None;
     let leave = leader.coordinator.nothing_is_saved();
     leader.release(leave, &Release::Saved);
@@ -327,10 +327,7 @@ fn give_up_generation<T: Scalar + bytemuck::Pod>(leader: &mut Leader<T>) -> Opti
 }
 
 /// All servers and the coordinator are in a generation, and replicas may come.
-fn serve<T: Scalar + bytemuck::Pod>(
-    leader: &mut Leader<T>,
-    step: GlobalStep,
-) -> Result<(), RecoveryError> {
+fn serve<T: Scalar>(leader: &mut Leader<T>, step: GlobalStep) -> Result<(), RecoveryError> {
     let saving = &leader.saving;
     if let Some(reason) = saving.error.as_ref().filter(|_| saving.on_disk.is_none()) {
         return Err(RecoveryError::FirstSave(reason.clone()));

@@ -12,7 +12,7 @@ use crate::wire;
 ///
 /// # Errors
 /// The message is invalid.
-pub(super) fn ask<T: Scalar + bytemuck::Pod>(
+pub(super) fn ask<T: Scalar>(
     coordinator: &mut Coordinator,
     own: &ParameterServer<T>,
     replica: ReplicaId,

@@ -111,7 +111,7 @@ impl NotSaved {
     }
 }
 
-impl<T: Scalar + bytemuck::Pod> Saving<T> {
+impl<T: Scalar> Saving<T> {
     pub(crate) fn new(run: RunId, life: u64) -> Self {
         Self {
             run,

@@ -32,7 +32,7 @@ pub(crate) enum OrderReply<A> {
     Later(u64),
 }
 
-impl<T: Scalar + bytemuck::Pod> ServerHandle<T> {
+impl<T: Scalar> ServerHandle<T> {
     /// Has its shard carry out the coordinator's decisions.
     pub(crate) fn carry_out(&self, command: &ShardCommand) -> OrderReply<Option<Updated>> {
         match self {

@@ -49,7 +49,7 @@ pub(crate) struct SharedLeader<T: Scalar> {
 /// How often the clock is read at least: leases begin at any time.
 const TICK: Duration = Duration::from_millis(100);
 
-impl<T: Scalar + bytemuck::Pod> SharedLeader<T> {
+impl<T: Scalar> SharedLeader<T> {
     pub(crate) fn new(
         settings: Arc<ServerSettings>,
         life: u64,

@@ -69,7 +69,7 @@ struct LinkState<T: Scalar> {
     reader: Option<AbortHandle>,
 }
 
-impl<T: Scalar + bytemuck::Pod> LinkState<T> {
+impl<T: Scalar> LinkState<T> {
     /// Tells the leader that this server asks to leave, if the leader is there.
     fn say_that_it_leaves(&self) -> bool {
         let sender = self.sender.as_ref().filter(|_| self.alone.is_none());
@@ -90,7 +90,7 @@ impl<T: Scalar + bytemuck::Pod> LinkState<T> {
     }
 }
 
-impl<T: Scalar + bytemuck::Pod> Follower<T> {
+impl<T: Scalar> Follower<T> {
     pub(crate) fn new(
         settings: Arc<ServerSettings>,
         life: u64,

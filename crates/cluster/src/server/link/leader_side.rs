@@ -64,7 +64,7 @@ enum BadAnswer {
     State(#[from] TransferError),
 }
 
-impl<T: Scalar + bytemuck::Pod> LinkKeeper<T> {
+impl<T: Scalar> LinkKeeper<T> {
     pub(crate) fn new(leader: Arc<SharedLeader<T>>, server: ServerIndex, link: Link) -> Self {
         Self { leader, server, link, life: None, incoming: (0, IncomingState::default()) }
     }

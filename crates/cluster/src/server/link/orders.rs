@@ -105,11 +105,7 @@ impl Link {
 
     /// Has the shard begin a generation with a saved state, or with the program's initial values.
     /// Orders of an earlier generation are void.
-    pub(crate) fn begin<T: Scalar + bytemuck::Pod>(
-        &self,
-        state: Option<ShardState<T>>,
-        start: Start,
-    ) -> Begun {
+    pub(crate) fn begin<T: Scalar>(&self, state: Option<ShardState<T>>, start: Start) -> Begun {
         let (sender, begun) = oneshot::channel();
         let mut orders = self.lock();
         orders.open.clear();

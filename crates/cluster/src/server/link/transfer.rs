@@ -91,7 +91,7 @@ impl IncomingState {
     }
 
     /// The state, in the form of a shard's.
-    pub(crate) fn finish<T: Scalar + bytemuck::Pod>(
+    pub(crate) fn finish<T: Scalar>(
         mut self,
         like: &Layout,
         scalars: &proto::Scalars,
@@ -119,9 +119,7 @@ impl IncomingState {
 }
 
 /// A state's tensors as bytes, in pieces.
-pub(crate) fn pieces<T: Scalar + bytemuck::Pod>(
-    state: &ShardState<T>,
-) -> impl Iterator<Item = proto::Tensor> {
+pub(crate) fn pieces<T: Scalar>(state: &ShardState<T>) -> impl Iterator<Item = proto::Tensor> {
     state.tensors.iter().enumerate().flat_map(|(place, (_, tensor))| {
         let pieces = NumberFormat::Native.pieces(Arc::clone(tensor), 0..tensor.len());
         pieces.map(move |(_, data)| proto::Tensor { tensor: place as u32, data })

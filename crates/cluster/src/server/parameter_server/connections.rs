@@ -176,7 +176,7 @@ impl ReplicaConnections {
     }
 
     /// A replica asks for the variables once they are newer; says whether they are.
-    pub(crate) fn pull<T: Scalar + bytemuck::Pod>(
+    pub(crate) fn pull<T: Scalar>(
         &mut self,
         replica: ReplicaId,
         wanted: WantedSnapshot,
@@ -189,10 +189,7 @@ impl ReplicaConnections {
     }
 
     /// Sends a snapshot to replicas that wait for one newer than theirs; how many do.
-    pub(crate) fn publish<T: Scalar + bytemuck::Pod>(
-        &mut self,
-        snapshot: &Arc<Snapshot<T>>,
-    ) -> u64 {
+    pub(crate) fn publish<T: Scalar>(&mut self, snapshot: &Arc<Snapshot<T>>) -> u64 {
         let version = (snapshot.generation, snapshot.global_step);
         let wire = self.wire;
         let mut sent = 0;
@@ -213,7 +210,7 @@ fn wrap(messages: impl Iterator<Item = Message> + Send + 'static) -> Batch<ToRep
 }
 
 /// A snapshot in pieces, each made when it is sent.
-fn values<T: Scalar + bytemuck::Pod>(
+fn values<T: Scalar>(
     snapshot: Arc<Snapshot<T>>,
     wire: NumberFormat,
     wanted: WantedSnapshot,

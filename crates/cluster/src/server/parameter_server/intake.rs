@@ -35,7 +35,7 @@ pub(crate) struct Intake<T: Scalar> {
 /// How often the replica waiting for room is checked.
 pub(crate) const BEAT: Duration = Duration::from_secs(1);
 
-impl<T: Scalar + bytemuck::Pod> Intake<T> {
+impl<T: Scalar> Intake<T> {
     pub(crate) fn new(
         server: Arc<ParameterServer<T>>,
         replica: ReplicaId,

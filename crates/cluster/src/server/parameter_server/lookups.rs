@@ -20,7 +20,7 @@ struct WantedRows {
     since: Vec<Option<i64>>,
 }
 
-impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
+impl<T: Scalar> ParameterServer<T> {
     /// The answer to a lookup: rows of exactly its step, or that they are gone. `place` is given
     /// back once all of it is on its way.
     ///
@@ -110,7 +110,7 @@ fn pieces(changes: &[Change], row: usize) -> Vec<(Vec<u8>, usize)> {
 }
 
 /// Numbers as they travel: their own memory, unless they are rounded.
-fn bytes_of<T: Scalar + bytemuck::Pod>(wire: NumberFormat, numbers: Vec<T>) -> Bytes {
+fn bytes_of<T: Scalar>(wire: NumberFormat, numbers: Vec<T>) -> Bytes {
     struct Numbers<T>(Vec<T>);
     impl<T: bytemuck::Pod> AsRef<[u8]> for Numbers<T> {
         fn as_ref(&self) -> &[u8] {
