@@ -2,13 +2,14 @@
 //! it.
 //!
 //! Which part knows which, downwards: `serve` and `service` the process; that its
-//! `replica_stream`s, the leader, and `link`'s ends; the leader and `link::follower_side` the
-//! parameter server; that the shard and its connections. No lock is held across an await.
+//! `replica_stream`s, the leader and the follower; these two the parameter server, and the leader
+//! its links to others; a parameter server the shard and its connections. No lock is held across an await.
 
 mod bad_message;
 mod blocking;
 mod command_error;
 mod counters;
+mod follower;
 mod handshake;
 mod leader;
 mod link;
@@ -22,6 +23,7 @@ mod serve_error;
 mod service;
 mod settings;
 mod status;
+mod transfer;
 mod transport;
 mod undefined;
 mod usage;

@@ -1,6 +1,6 @@
 //! A message that no replica of ours sends; it closes the connection.
 
-use super::link::transfer::TransferError;
+use super::transfer::TransferError;
 use crate::wire::WireError;
 
 /// Why a message is invalid.

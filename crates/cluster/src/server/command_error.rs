@@ -5,7 +5,7 @@ use sync_replicas::driver::describe;
 use sync_replicas::error::TableError;
 use sync_replicas::error::UpdateError;
 
-use super::link::transfer::TransferError;
+use super::transfer::TransferError;
 use crate::shard::{BeginError, ShardError, StateError};
 use crate::wire::WireError;
 

@@ -9,6 +9,7 @@ pub(super) mod ending;
 mod history;
 pub(super) mod initial_values;
 mod joining;
+pub(super) mod link_keeper;
 pub(super) mod recovery;
 mod requests;
 mod saving;
@@ -27,7 +28,7 @@ use tokio::time::Instant;
 
 use super::bad_message::BadMessage;
 use super::command_error::CommandError;
-use super::link::orders::Link;
+use super::link::Link;
 use super::parameter_server::{ParameterServer, Updated};
 use super::settings::ServerSettings;
 use crate::coordinator::{Coordinator, ShardCommand, StepMade, Ticket};

@@ -18,14 +18,14 @@ use tonic::Status;
 
 use super::leader::Phase;
 use super::leader::initial_values::InitialValues;
+use super::leader::link_keeper::LinkKeeper;
 use super::leader::recovery::Recovery;
 use super::leader::server_handle::ServerHandle;
 use super::leader::shared::SharedLeader;
-use super::link::leader_side::LinkKeeper;
-use super::link::orders::Link;
-use super::link::transfer::{pieces, scalars};
+use super::link::Link;
 use super::parameter_server::Start;
 use super::process::Server;
+use super::transfer::{pieces, scalars};
 use super::{replica_stream, service};
 use crate::batches::Batches;
 use crate::index::ServerIndex;

@@ -9,9 +9,9 @@ use sync_replicas::engine::StopReason;
 use sync_replicas::record::Cursor;
 use tonic::Status;
 
+use super::follower::Follower;
 use super::leader::ending::GRACE;
 use super::leader::shared::SharedLeader;
-use super::link::follower_side::Follower;
 use super::parameter_server::{ParameterServer, Release};
 use super::serve_error::ServeError;
 use super::settings::ServerSettings;

@@ -15,9 +15,9 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use super::leader::Leader;
+use super::leader::link_keeper::LinkKeeper;
 use super::leader::recovery::Recovery;
 use super::leader::server_handle::ServerHandle;
-use super::link::leader_side::LinkKeeper;
 use super::process::{Commander, Server};
 use super::serve_error::ServeError;
 use super::transport::{self, Calls, Services, TransportSettings, door, secured};

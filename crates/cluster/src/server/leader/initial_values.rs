@@ -11,7 +11,7 @@ use sync_replicas::Scalar;
 use crate::placement::Placement;
 use crate::proto;
 use crate::server::bad_message::BadMessage;
-use crate::server::link::transfer::{IncomingState, Layout};
+use crate::server::transfer::{IncomingState, Layout};
 
 /// The pieces received.
 pub(crate) struct InitialValues<T> {

@@ -22,7 +22,7 @@ use super::{Leader, Phase};
 use crate::placement::cut_dense;
 use crate::server::blocking::blocking;
 use crate::server::command_error::CommandError;
-use crate::server::link::orders::Begun;
+use crate::server::link::Begun;
 use crate::server::parameter_server::{Release, Start};
 use crate::shard::{ShardError, ShardState, StateError, scatter};
 

@@ -11,7 +11,7 @@ use crate::coordinator::ShardCommand;
 use crate::proto::order::Order;
 use crate::proto::{Ended, LetGo, SaveState};
 use crate::server::command_error::CommandError;
-use crate::server::link::orders::{Begun, Link};
+use crate::server::link::{Begun, Link};
 use crate::server::parameter_server::{ParameterServer, Release, Saved, Start, Updated};
 use crate::server::usage::Usage;
 use crate::shard::ShardState;

@@ -9,8 +9,7 @@ use sync_replicas::checkpoint::SavedTable;
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
-use super::orders::{AnswerError, Link};
-use super::transfer::{IncomingState, TransferError};
+use super::shared::SharedLeader;
 use crate::batches::{batch, batches};
 use crate::call_status::describe;
 use crate::index::{ServerIndex, VariableIndex};
@@ -18,8 +17,9 @@ use crate::proto::done::Done as Answer;
 use crate::proto::order::Order as Message;
 use crate::proto::{self, Done, Order};
 use crate::server::command_error::CommandError;
-use crate::server::leader::shared::SharedLeader;
+use crate::server::link::{AnswerError, Link};
 use crate::server::parameter_server::Updated;
+use crate::server::transfer::{IncomingState, TransferError};
 use crate::stream::Receiving;
 use crate::wire;
 

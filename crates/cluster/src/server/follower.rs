@@ -1,6 +1,8 @@
 //! The other end of a link: the leader's orders, carried out once and in order on a parameter
 //! server that does not lead.
 
+mod rows_told;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -14,7 +16,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tonic::Status;
 
-use super::rows_told::RowsTold;
+use self::rows_told::RowsTold;
 use super::transfer::{IncomingState, pieces, scalars};
 use crate::batches::{BatchSender, Batches, batch, batches};
 use crate::proto::done::Done as Answer;
