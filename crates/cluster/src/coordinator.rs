@@ -13,15 +13,14 @@ mod observed;
 mod receipts;
 mod settings;
 mod settle;
+mod silence;
 mod status;
 mod step_stats;
 mod times;
 mod vet;
 
-pub use answer::{
-    Actions, Answer, Commit, Contribution, GiveUp, GivenUp, Refusal, ShardCommand, Ticket,
-};
-pub use decisions::{Decision, batch_size};
+pub use answer::{Actions, Answer, Commit, GiveUp, GivenUp, Refusal};
+pub use decisions::batch_size;
 pub use leaving::{Farewell, Saves};
 pub use observed::Observed;
 pub use receipts::receipt;
@@ -30,6 +29,8 @@ pub use step_stats::StepMade;
 pub use sync_replicas::status::{ReplicaStatus, Status};
 pub use sync_replicas::store::Totals;
 pub use times::{Times, Traffic};
+
+pub use crate::command::{Contribution, Decision, ShardCommand, Ticket};
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -228,22 +229,6 @@ impl Coordinator {
         let next = self.engine.tick(self.now, &mut self.effects);
         self.settle();
         next.into_iter().chain(silent).min()
-    }
-
-    /// A replica that was silent for a whole lease is no longer a member: its token goes to
-    /// another, and it joins again if it comes back (P-5). Returns when the next lease could end.
-    fn end_silent(&mut self) -> Option<Duration> {
-        let lease = self.engine.config().settings().lease?;
-        for index in 0..self.records.len() {
-            let record = &self.records[index];
-            if record.live && record.heard.saturating_add(lease) <= self.now {
-                tracing::warn!(replica = index, ?lease, "silent for a lease; it is taken for dead");
-                self.depart(index, record.incarnation);
-            }
-        }
-        let heard =
-            self.records.iter().filter(|record| record.live).map(|record| record.heard).min();
-        heard.map(|heard| heard.saturating_add(lease))
     }
 
     /// One shard has updated a variable, or all where they are admitted together. The last one

@@ -18,9 +18,9 @@ use sync_replicas::options::{SparseMean, SparseMerge};
 use sync_replicas::store::TableSetupError;
 use sync_replicas::{Scalar, Table, Variables};
 
+use crate::number_format::NumberFormat;
 use crate::placement::Placement;
 use crate::proto::Item;
-use crate::shard::NumberFormat;
 
 /// Everything about a training that all its processes share (P-26).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,6 +6,7 @@ mod any_program;
 mod cluster;
 mod from_env;
 mod hooks;
+mod life;
 mod process_handle;
 mod replica;
 mod report;

@@ -69,8 +69,10 @@ mod crash;
 
 mod agreement;
 mod batches;
+mod blocking;
 mod call_status;
 mod client;
+mod command;
 mod coordinator;
 mod definition;
 pub mod driver;
@@ -78,6 +80,7 @@ pub mod exit;
 mod front;
 mod index;
 mod memory;
+mod number_format;
 mod place;
 mod placement;
 mod proto;
@@ -104,8 +107,8 @@ pub use front::{
     Clustered, Counts, DEFAULT_LEASE, OnCluster, ProcessHandle, ServerFiles, StatusError,
     StatusHandle, record, save, status, stop,
 };
+pub use number_format::NumberFormat;
 pub use server::{ServeError, ServerPresence, ServerStatus, Usage};
-pub use shard::NumberFormat;
 pub use wire::Recorded;
 
 /// Keeps the programs of the crate's and the project's pages compiling, and running where they can.

@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use sync_replicas::ReplicaId;
 use sync_replicas::driver::Generation;
 
-use crate::coordinator::Ticket;
+use crate::command::Ticket;
 
 /// A process at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

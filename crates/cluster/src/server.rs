@@ -3,10 +3,10 @@
 //!
 //! Which part knows which, downwards: `serve` and `service` the process; that its
 //! `replica_stream`s, the leader and the follower; these two the parameter server, and the leader
-//! its links to others; a parameter server the shard and its connections. No lock is held across an await.
+//! its links to others; a parameter server the shard and its connections. No lock is held across an
+//! await.
 
 mod bad_message;
-mod blocking;
 mod command_error;
 mod counters;
 mod follower;
@@ -27,9 +27,6 @@ mod transfer;
 mod transport;
 mod undefined;
 mod usage;
-
-#[cfg(all(unix, feature = "crash-points"))]
-pub(crate) use blocking::blocking;
 
 pub use process::Server;
 pub use serve::{Listener, serve, serve_with_incoming};

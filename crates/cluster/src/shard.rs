@@ -7,7 +7,6 @@
 mod commands;
 mod error;
 mod filling;
-mod number_format;
 mod staging;
 mod state;
 mod update;
@@ -28,11 +27,12 @@ use sync_replicas::store::{
 use sync_replicas::{ReplicaId, Scalar, Snapshot, Table, Variables};
 
 use self::staging::Staging;
+use crate::command::{Contribution, MOST_WHOLE};
+use crate::number_format::NumberFormat;
 use crate::placement::Part;
 
 pub use self::commands::{Announced, Applied, BeginError};
 pub use self::error::{CommitError, ShardError, StageError, StateError};
-pub use self::number_format::NumberFormat;
 pub use self::staging::Open;
 pub use self::state::{ShardState, gather, scatter, state_layout};
 
@@ -84,10 +84,6 @@ pub struct ShardSettings {
     pub largest_contribution: Option<usize>,
 }
 
-/// How many whole contributions of a replica are staged at most: the one under decision, and the
-/// next (P-27).
-pub(crate) const MOST_WHOLE: usize = 2;
-
 /// Which moving averages to keep, and how slow they are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AverageSettings {
@@ -95,17 +91,6 @@ pub struct AverageSettings {
     pub decay: f64,
     /// The names of the variables that are averaged; all when not given.
     pub variables: Option<Vec<String>>,
-}
-
-/// One piece of a replica's work, as all servers name it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Contribution {
-    /// The replica that computed it.
-    pub replica: ReplicaId,
-    /// The life of the replica.
-    pub incarnation: Incarnation,
-    /// Its number in that life.
-    pub sequence: u64,
 }
 
 /// What a contribution has for one part.

@@ -9,7 +9,7 @@ use ndarray::ArrayD;
 use sync_replicas::Scalar;
 use sync_replicas::store::Change;
 
-use crate::shard::NumberFormat;
+use crate::number_format::NumberFormat;
 
 /// Bytes of one message; larger tensors go in several.
 ///

@@ -30,11 +30,12 @@ pub use read::{Read, read};
 use crate::Agreement;
 use crate::client::{Connector, Dial, DialError};
 use crate::index::ServerIndex;
+use crate::number_format::NumberFormat;
 use crate::placement::Placement;
 use crate::security::{Signer, wall_clock};
 use crate::server::offline::framed;
 use crate::server::{Server, ServerSettings};
-use crate::shard::{NumberFormat, Shard, ShardSettings};
+use crate::shard::{Shard, ShardSettings};
 
 /// Who hears whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,10 +14,10 @@ use sync_replicas::{Gradient, Gradients, IndexedSlices, Scalar, Variables};
 
 use crate::coordinator::Ticket;
 use crate::index::VariableIndex;
+use crate::number_format::NumberFormat;
 use crate::placement::{Part, Placement, cut_sparse};
 use crate::proto::to_server::Message;
 use crate::proto::{Begin, Chunk, Kind, Section};
-use crate::shard::NumberFormat;
 use crate::tensor::CHUNK;
 
 /// A contribution, ready to send, and to send again (P-15).

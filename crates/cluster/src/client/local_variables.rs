@@ -14,9 +14,9 @@ use sync_replicas::{GlobalStep, Scalar, Variables};
 
 use super::protocol::{ConnectionId, Version};
 use crate::index::VariableIndex;
+use crate::number_format::NumberFormat;
 use crate::placement::{PartPlace, Placement};
 use crate::proto::Values;
-use crate::shard::NumberFormat;
 use crate::wire::WireError;
 
 pub(super) struct LocalVariables<T: Scalar> {

@@ -29,8 +29,8 @@ use super::row_lookup::RowLookup;
 use super::state::ReplicaState;
 use super::{CHIEF, Connector};
 use crate::coordinator::{StepMade, Times};
+use crate::number_format::NumberFormat;
 use crate::placement::Placement;
-use crate::shard::NumberFormat;
 use crate::wire::{self, Recorded};
 
 /// How long connections may take to close.

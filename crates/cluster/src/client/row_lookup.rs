@@ -11,9 +11,9 @@ use sync_replicas::store::{Change, Layout};
 use sync_replicas::{Keys, Rows, Scalar, Table};
 
 use super::protocol::Version;
+use crate::number_format::NumberFormat;
 use crate::proto::to_server::Message;
 use crate::proto::{self, Lookup};
-use crate::shard::NumberFormat;
 use crate::tensor::{change, most_keys};
 use crate::wire::WireError;
 

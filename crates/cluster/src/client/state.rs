@@ -13,9 +13,9 @@ use super::protocol::{Action, ConnectionId, ProtocolSettings, ReplicaProtocol, R
 use super::row_lookup::RowLookup;
 use super::shared_variables::SharedVariables;
 use crate::coordinator::{StepMade, Traffic};
+use crate::number_format::NumberFormat;
 use crate::placement::Placement;
 use crate::proto::Rows;
-use crate::shard::NumberFormat;
 
 pub(crate) struct ReplicaState<T: Scalar> {
     pub(crate) protocol: ReplicaProtocol,

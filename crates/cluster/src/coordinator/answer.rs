@@ -1,22 +1,12 @@
 //! What goes to replicas and shards, as plain data; the wire form is the `wire` module's.
 
-use sync_replicas::driver::{Generation, Incarnation, LocalStep};
+use sync_replicas::ReplicaId;
+use sync_replicas::driver::LocalStep;
 use sync_replicas::engine::{Grant, Outcome, Overdue, Refused, StopReason};
 use sync_replicas::record::{Failure, Span};
-use sync_replicas::{GlobalStep, ReplicaId};
 
-use super::{Decision, StepMade, Times};
+use super::{Contribution, ShardCommand, StepMade, Ticket, Times};
 use crate::index::VariableIndex;
-pub use crate::shard::Contribution;
-
-/// What a replica got when it joined, and shows with every request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ticket {
-    /// The life of the shared state.
-    pub generation: Generation,
-    /// The life of the replica.
-    pub incarnation: Incarnation,
-}
 
 /// A contribution whose data is staged on every shard.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +27,14 @@ pub struct Commit {
     pub receipts: u64,
     /// How the work went.
     pub times: Times,
+}
+
+impl Commit {
+    /// The contribution that it is about.
+    #[must_use]
+    pub fn contribution(&self, replica: ReplicaId) -> Contribution {
+        Contribution { replica, incarnation: self.ticket.incarnation, sequence: self.sequence }
+    }
 }
 
 /// To one replica.
@@ -89,34 +87,6 @@ impl Refusal {
     pub(super) fn of(refused: &Refused, sequence: u64) -> Self {
         let rejoin = matches!(refused, Refused::Generation { .. } | Refused::NotJoined { .. });
         Self { sequence, reason: refused.to_string(), rejoin }
-    }
-}
-
-/// To every shard; each carries them out in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ShardCommand {
-    /// What becomes of staged contributions.
-    Decide(Vec<Decision>),
-    /// Take the gradients of a variable (`None`: of all) and update it.
-    Apply {
-        /// What was decided before it, and in no command yet.
-        decided: Vec<Decision>,
-        /// The variable, where each is admitted by itself.
-        variable: Option<VariableIndex>,
-        /// The step that is made once all are applied.
-        global_step: GlobalStep,
-        /// Whether this makes it.
-        last: bool,
-    },
-}
-
-impl ShardCommand {
-    /// What becomes of staged contributions, before anything else that it says.
-    #[must_use]
-    pub fn decisions(&self) -> &[Decision] {
-        match self {
-            Self::Decide(decided) | Self::Apply { decided, .. } => decided,
-        }
     }
 }
 

@@ -4,35 +4,8 @@
 //! Invariant: shards hear all decisions in order, before the update that they are for, and no
 //! replica waits for a word that waits for others: each is owed one at most.
 
-use super::{Contribution, Coordinator, ReplicaRecord};
-use crate::index::VariableIndex;
-use crate::shard::MOST_WHOLE;
-
-/// A decision on a staged contribution.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// It counts.
-    Admit {
-        /// Which one.
-        contribution: Contribution,
-        /// Its place in the sum, in replica order.
-        key: u64,
-        /// The variables that took it; `None` for all.
-        variables: Option<Vec<VariableIndex>>,
-    },
-    /// It does not count, nor do the replica's earlier ones.
-    Discard(Contribution),
-}
-
-impl Decision {
-    /// Which contribution it is about.
-    #[must_use]
-    pub fn contribution(&self) -> Contribution {
-        match self {
-            Self::Admit { contribution, .. } | Self::Discard(contribution) => *contribution,
-        }
-    }
-}
+use super::{Contribution, Coordinator, Decision, ReplicaRecord};
+use crate::command::MOST_WHOLE;
 
 /// How many decisions leave at once, of `needed` contributions to a step, where `spare`
 /// contributions may be held up by a decision that has not left: eight batches a step, so that

@@ -1,21 +1,26 @@
 //! What to check before the engine judges a commit: whose it is, whether it is staged everywhere,
 //! and which variables it covers (P-11, R-19, R-25).
 
+use std::fmt;
+
+use sync_replicas::ReplicaId;
 use sync_replicas::engine::Push;
-use sync_replicas::{ReplicaId, Scalar};
 
 use super::receipts::{receipt, receipts};
-use super::{Answer, Commit, Contribution, Coordinator, Observed, Refusal, ReplicaRecord, Ticket};
+use super::{Answer, Commit, Contribution, Coordinator, Observed, Refusal, ReplicaRecord};
 use crate::index::{ServerIndex, VariableIndex};
-use crate::shard::Shard;
 
 impl Coordinator {
     /// A commit came to the coordinator's server, whose own shard must hold the contribution as
-    /// well.
-    pub fn commit_to<T: Scalar>(&mut self, replica: ReplicaId, mut commit: Commit, own: &Shard<T>) {
-        let Ticket { generation, incarnation } = commit.ticket;
-        let contribution = Contribution { replica, incarnation, sequence: commit.sequence };
-        match own.vet(contribution, &commit.variables) {
+    /// well: `held` says whether it does, or why it cannot.
+    pub fn commit_to(
+        &mut self,
+        replica: ReplicaId,
+        mut commit: Commit,
+        held: Result<bool, impl fmt::Display>,
+    ) {
+        let (generation, contribution) = (commit.ticket.generation, commit.contribution(replica));
+        match held {
             Ok(held) => {
                 let own = receipt(self.secret, ServerIndex::LEADER, generation, contribution);
                 commit.receipts ^= if held { own } else { 0 };

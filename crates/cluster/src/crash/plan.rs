@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, raise};
 
+use crate::blocking::blocking;
 use crate::exit::Exit;
-use crate::server::blocking;
 use crate::spec::Task;
 
 const CRASHES: &str = "SYNC_REPLICAS_CRASH_AT";

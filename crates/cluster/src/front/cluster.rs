@@ -8,9 +8,9 @@ use sync_replicas::record::Record;
 
 use super::{ClusterError, ProcessHandle, StatusHandle};
 use crate::client::{Connector, Resolve};
+use crate::number_format::NumberFormat;
 use crate::security::{Guard, SharedKey, Signer, TlsSettings, check_bind, wall_clock};
 use crate::server::{Listener, TransportSettings};
-use crate::shard::NumberFormat;
 use crate::spec::Node;
 
 /// This process in its cluster.

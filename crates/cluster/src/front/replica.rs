@@ -31,6 +31,7 @@ use tokio::time::Instant;
 
 use self::own_record::OwnRecord;
 use super::hooks::ChiefHooks;
+use super::life::{insist_on_stop, request_stop};
 use super::{ClusterError, ClusterTrainer, Counts, ProcessHandle};
 use crate::client::{Connector, Departure, ReplicaClient, ReplicaSettings, WorkTimes};
 use crate::coordinator::StepMade;
@@ -285,21 +286,6 @@ impl<T: Scalar> Worker<T> {
     }
 }
 
-/// Asks the coordinator to end training; whether it has heard.
-async fn request_stop(connector: &Connector, reason: &str) -> bool {
-    let Err(error) = super::status::stop(connector, reason).await else { return true };
-    let reason = error.to_string();
-    tracing::warn!(reason, "the coordinator could not be told to stop");
-    false
-}
-
-/// Asks the coordinator to end training until it has heard, however often it is away.
-pub(super) async fn insist_on_stop(connector: &Connector, reason: &str) {
-    while !request_stop(connector, reason).await {
-        tokio::time::sleep(AGAIN).await;
-    }
-}
-
 /// Until this replica is to leave: its process was asked to end, or the replica is no longer
 /// wanted.
 async fn leave_requested(handle: &ProcessHandle, abandoned: &ProcessHandle) {
@@ -321,6 +307,3 @@ async fn over(until: Option<Instant>) {
 fn end_of(slice: Duration) -> Option<Instant> {
     Instant::now().checked_add(slice)
 }
-
-/// The pause before repeating an unheard request.
-const AGAIN: Duration = Duration::from_millis(500);

@@ -7,6 +7,7 @@ use sync_replicas::Scalar;
 use sync_replicas::engine::StopReason;
 use tokio::time::Instant;
 
+use super::life::{draw, insist_on_stop};
 use super::process_handle::Requests;
 use super::{ClusterError, ClusterReport, ClusterTrainer, Counts};
 use crate::client::Connector;
@@ -151,9 +152,7 @@ pub(crate) async fn pass_on<T: Scalar>(
                 server.stop(StopReason::Requested(STOPPED.to_owned()));
             } else {
                 let connector = connector.clone();
-                tokio::spawn(
-                    async move { super::replica::insist_on_stop(&connector, STOPPED).await },
-                );
+                tokio::spawn(async move { insist_on_stop(&connector, STOPPED).await });
             }
         }
         if requests.expect_no_returns {
@@ -170,16 +169,6 @@ pub(crate) async fn pass_on<T: Scalar>(
 
 /// Why training ends when a parameter server is asked to end it.
 const STOPPED: &str = "a parameter server was asked to end it";
-
-/// A number unique to this life of a process.
-pub(super) fn draw() -> u64 {
-    let mut bytes = [0; 8];
-    if getrandom::fill(&mut bytes).is_err() {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        return now.unwrap_or_default().as_nanos() as u64;
-    }
-    u64::from_le_bytes(bytes)
-}
 
 #[cfg(test)]
 mod tests {

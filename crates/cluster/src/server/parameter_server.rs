@@ -21,19 +21,20 @@ use sync_replicas::{GlobalStep, ReplicaId, Scalar};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::blocking::blocking;
 use super::command_error::{CommandError, OtherRun};
 use super::counters::Counters;
 use super::settings::ServerSettings;
 use super::transfer::Layout;
 use super::usage::Usage;
+use crate::blocking::blocking;
 use crate::coordinator::{self, Contribution, ShardCommand};
 use crate::crash::write_rows;
 use crate::index::{ServerIndex, VariableIndex};
+use crate::number_format::NumberFormat;
 use crate::placement::Placement;
 use crate::proto::Ended;
 use crate::proto::to_replica::Message;
-use crate::shard::{NumberFormat, Shard, ShardState};
+use crate::shard::{Shard, ShardState};
 use crate::sync::lock;
 
 use connections::ReplicaConnections;

@@ -12,9 +12,9 @@ use crate::Agreement;
 use crate::client::Connector;
 use crate::coordinator::{Coordinator, CoordinatorSettings, batch_size};
 use crate::index::ServerIndex;
+use crate::number_format::NumberFormat;
 use crate::placement::Placement;
 use crate::security::Guard;
-use crate::shard::NumberFormat;
 
 /// What a parameter server must know, and number 0 for its leader.
 pub struct ServerSettings {

@@ -10,9 +10,10 @@ use ndarray::{ArrayD, ShapeError};
 use sync_replicas::driver::Generation;
 use sync_replicas::{GlobalStep, Scalar};
 
+use crate::number_format::NumberFormat;
 use crate::placement::{Part, Placement};
 use crate::proto;
-use crate::shard::{NumberFormat, Shard, ShardState, state_layout};
+use crate::shard::{Shard, ShardState, state_layout};
 
 /// The contents of a shard's state.
 pub(crate) struct Layout {

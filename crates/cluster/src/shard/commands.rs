@@ -8,7 +8,7 @@ use sync_replicas::store::GradientKind;
 use super::{
     CommitError, Contribution, Open, Section, Shard, ShardError, ShardState, StageError, StateError,
 };
-use crate::coordinator::{Decision, ShardCommand};
+use crate::command::{Decision, ShardCommand};
 use crate::index::VariableIndex;
 
 /// A shard's part of an update is done: of one variable, or of all.

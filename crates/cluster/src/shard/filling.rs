@@ -9,7 +9,7 @@ use sync_replicas::{Gradient, Scalar};
 
 use super::Section;
 use super::error::StageError;
-use super::number_format::NumberFormat;
+use crate::number_format::NumberFormat;
 use crate::placement::{Part, check_indices};
 
 /// The bytes of a row's number.

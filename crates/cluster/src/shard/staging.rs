@@ -14,8 +14,8 @@ use sync_replicas::{Gradient, ReplicaId, Scalar};
 
 use super::error::StageError;
 use super::filling::Filling;
-use super::number_format::NumberFormat;
 use super::{Contribution, Section};
+use crate::number_format::NumberFormat;
 use crate::placement::Part;
 
 /// All contributions that are neither admitted nor discarded.

@@ -15,10 +15,10 @@ use crate::client::protocol::{Action, ConnectionId, PushReport, Work};
 use crate::client::{ConnectionEvent, ReplicaSettings, ReplicaState, Sinks, WaitError, read};
 use crate::coordinator::Times;
 use crate::index::VariableIndex;
+use crate::number_format::NumberFormat;
 use crate::proto::to_replica::Message as Said;
 use crate::proto::{self, ToReplica};
 use crate::server::offline::whole;
-use crate::shard::NumberFormat;
 
 /// What one of the servers says. Afterwards both say what makes sense, and the replica goes on.
 pub(super) async fn hear(server: usize, bytes: &[u8]) -> Heard {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use cluster::NumberFormat;
 use cluster::driver::index::VariableIndex;
 use cluster::driver::placement::Placement;
-use cluster::driver::shard::{AverageSettings, NumberFormat, ShardError, ShardSettings};
+use cluster::driver::shard::{AverageSettings, ShardError, ShardSettings};
 use sync_replicas::driver::Generation;
 use sync_replicas::engine::Admission;
 use sync_replicas::options::SummationOrder;

@@ -1,8 +1,9 @@
 //! Staging: what is announced comes whole, or not at all.
 
+use cluster::NumberFormat;
 use cluster::driver::index::VariableIndex;
 use cluster::driver::placement::Placement;
-use cluster::driver::shard::{NumberFormat, Section, Shard, ShardSettings, StageError};
+use cluster::driver::shard::{Section, Shard, ShardSettings, StageError};
 use ndarray::arr1;
 use optim::{OptimizerState, Sgd};
 use sync_replicas::driver::Generation;

@@ -1,8 +1,9 @@
 //! What several tests need: variables and gradients, and shards driven as a coordinator does.
 
+use cluster::driver::coordinator::Contribution;
 use cluster::driver::index::VariableIndex;
 use cluster::driver::placement::{Part, Placement, cut_dense, cut_sparse};
-use cluster::driver::shard::{Contribution, Section, Shard, ShardSettings, StageError};
+use cluster::driver::shard::{Section, Shard, ShardSettings, StageError};
 use ndarray::ArrayD;
 use optim::{Adam, Momentum, Optimizer, OptimizerState, Sgd};
 use sync_replicas::driver::{Generation, Incarnation};

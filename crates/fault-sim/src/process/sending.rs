@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use cluster::NumberFormat;
 use cluster::driver::client::protocol::{Action, Request};
 use cluster::driver::coordinator::{GivenUp, Ticket};
 use cluster::driver::index::VariableIndex;
-use cluster::driver::shard::{NumberFormat, Section};
+use cluster::driver::shard::Section;
 use engine::{Admission, ReplicaId};
 use sync_replicas::store::GradientKind;
 

@@ -6,13 +6,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cluster::driver::client::protocol::{Ended, Reply, Version};
+use cluster::driver::coordinator::Contribution;
 use cluster::driver::coordinator::{Decision, ShardCommand, Ticket, receipt};
 use cluster::driver::index::{ServerIndex, VariableIndex};
 use cluster::driver::place::Caller;
 use cluster::driver::placement::Part;
-use cluster::driver::shard::{
-    Announced, Applied, Contribution, Open, Section, Shard, ShardState, StageError,
-};
+use cluster::driver::shard::{Announced, Applied, Open, Section, Shard, ShardState, StageError};
 use engine::{Generation, ReplicaId};
 
 use crate::invariants::{Contributor, Fact};

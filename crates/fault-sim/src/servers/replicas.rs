@@ -135,7 +135,8 @@ impl Servers {
         let coordinator = leader.coordinator.at(now);
         match request {
             Request::Commit(commit) => {
-                coordinator.commit_to(id, commit, &own.shard);
+                let held = own.shard.vet(commit.contribution(id), &commit.variables);
+                coordinator.commit_to(id, commit, held);
             }
             Request::Ask { ticket, sequence } => coordinator.ask(id, ticket, sequence),
             Request::GiveUp { ticket, sequence, why, times } => {

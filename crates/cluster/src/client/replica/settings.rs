@@ -6,7 +6,7 @@ use sync_replicas::ReplicaId;
 use sync_replicas::driver::ServerDuties;
 
 use crate::Agreement;
-use crate::shard::NumberFormat;
+use crate::number_format::NumberFormat;
 
 /// What a replica must know beside the servers.
 #[derive(Clone, Debug)]

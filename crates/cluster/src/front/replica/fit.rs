@@ -8,7 +8,7 @@ use sync_replicas::driver::{BoxedHooks, describe, describe_panic};
 use sync_replicas::{BatchSource, Computed, Model, ReplicaId, Rows, Scalar, Work};
 use tokio::time::Instant;
 
-use super::super::serving::draw;
+use super::super::life::draw;
 use super::super::{ClusterError, ClusterReport, ClusterTrainer};
 use super::Worker;
 use crate::client::{Connector, Departure};

@@ -10,8 +10,8 @@ use sync_replicas::{Hooks, ReplicaId, Scalar};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
+use super::super::life::draw;
 use super::super::runtime::start_runtime;
-use super::super::serving::draw;
 use super::super::{ClusterError, ClusterReport, ClusterTrainer};
 use super::shared_worker::SharedWorker;
 use super::{ClusterStep, end_of};

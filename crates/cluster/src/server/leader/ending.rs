@@ -12,10 +12,10 @@ use sync_replicas::engine::StopReason;
 use sync_replicas::{GlobalStep, ReplicaId, Scalar, checkpoint};
 
 use super::{Job, Leader, Phase};
+use crate::blocking::blocking;
 use crate::coordinator::{Farewell, Saves};
 use crate::index::ServerIndex;
 use crate::proto::Ended;
-use crate::server::blocking::blocking;
 use crate::server::parameter_server::Release;
 use crate::wire;
 

@@ -21,7 +21,8 @@ pub(super) fn ask<T: Scalar>(
     match message {
         Message::Commit(commit) => {
             let commit = wire::commit(commit)?;
-            coordinator.commit_to(replica, commit, &own.shard());
+            let held = own.shard().vet(commit.contribution(replica), &commit.variables);
+            coordinator.commit_to(replica, commit, held);
             crash_point!("coordinator/commit-decided");
         }
         Message::Ask(ask) => {

@@ -17,10 +17,10 @@ use sync_replicas::store::TableSaves;
 use sync_replicas::{GlobalStep, Scalar};
 
 use super::server_handle::{OrderReply, ServerHandle};
+use crate::blocking::blocking;
 use crate::coordinator::Coordinator;
 use crate::crash::write_checkpoint;
 use crate::index::ServerIndex;
-use crate::server::blocking::blocking;
 use crate::server::command_error::CommandError;
 use crate::server::settings::ServerSettings;
 use crate::shard::{ShardState, StateError, gather};

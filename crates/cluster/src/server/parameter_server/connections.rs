@@ -11,10 +11,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::batches::{Batch, BatchSender, Unread, batch};
 use crate::coordinator::Ticket;
+use crate::number_format::NumberFormat;
 use crate::place::Caller;
 use crate::proto::to_replica::Message;
 use crate::proto::{ToReplica, Values};
-use crate::shard::NumberFormat;
 use crate::wire;
 
 /// How many answers may wait for a replica that does not read.

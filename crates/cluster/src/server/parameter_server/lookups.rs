@@ -7,10 +7,10 @@ use sync_replicas::store::Change;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::ParameterServer;
+use crate::number_format::NumberFormat;
 use crate::proto::to_replica::Message;
 use crate::proto::{Gone, Lookup, Rows};
 use crate::server::bad_message::BadMessage;
-use crate::shard::NumberFormat;
 use crate::tensor::{CHUNK, byte, most_keys};
 
 /// A valid request.

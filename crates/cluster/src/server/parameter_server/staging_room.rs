@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use sync_replicas::ReplicaId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::shard::Contribution;
+use crate::command::Contribution;
 use crate::sync::lock;
 
 /// As many places as contributions may be staged at once.
