@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use candle_core::{DType, Shape};
-use sync_replicas::error::SamplerError;
-use sync_replicas::error::VariableError;
+use sync_replicas::error::{SamplerError, VariableError};
 
 /// Why a model could not be built, computed or loaded.
 #[derive(Debug, thiserror::Error)]

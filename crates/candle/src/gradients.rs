@@ -13,11 +13,10 @@ use candle_core::{Tensor, TensorId, Var};
 use ndarray::{ArrayD, Axis};
 use sync_replicas::{BoxError, Gradient, Gradients, IndexedSlices, Work};
 
-use crate::CandleError;
-use crate::copies;
 use crate::embedding::LookedUp;
 use crate::float::Float;
 use crate::pass::TableRows;
+use crate::{CandleError, copies};
 
 /// What one forward and backward pass have left.
 pub(crate) struct Left<'a> {

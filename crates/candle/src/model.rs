@@ -14,14 +14,13 @@ use ndarray::ArrayD;
 use sync_replicas::{BoxError, Computed, Keys, Model, Variables, Work};
 
 use crate::built::Built;
-use crate::copies;
 use crate::embedding::recorded;
 use crate::error::{CandleError, Mismatch};
 use crate::float::{self, Float};
 use crate::gradients::{Kinds, Left};
 use crate::modules::Modules;
 use crate::store::{Store, Values};
-use crate::{Examples, Pass};
+use crate::{Examples, Pass, copies};
 
 type Build<M> = Box<dyn Fn(VarBuilder<'static>) -> candle_core::Result<M> + Send + Sync>;
 type Loss<M, B> = Box<dyn Fn(&M, &B, &Pass) -> candle_core::Result<Tensor> + Send + Sync>;

@@ -124,7 +124,7 @@ pub enum Effect {
     TokenExpired {
         /// The replica.
         replica: ReplicaId,
-        /// Why training ended.
+        /// Why the token went on.
         cause: Expiry,
     },
     /// The step took longer than its deadline: the waits of these replicas fail, or their batches

@@ -14,8 +14,10 @@ use std::time::Duration;
 pub use self::builder::Builder;
 pub use self::error::SessionError;
 use self::error::Unfinished;
-use crate::{Coordinator, Failure, Hook, HookCall, JoinError, RunContext, RunError, RunningHook};
-use crate::{Session, SharedError, StepReport};
+use crate::{
+    Coordinator, Failure, Hook, HookCall, JoinError, RunContext, RunError, RunningHook, Session,
+    SharedError, StepReport,
+};
 
 type Create<'h, S> = dyn FnMut(&Coordinator) -> Result<S, RunError> + Send + 'h;
 

@@ -1,15 +1,13 @@
 //! From the crates' errors to Python's: one class each, with fields (`sync_replicas/_errors.py`).
 
-use cluster::ClusterError;
-use cluster::{PushError as ClusterPush, WaitError as ClusterWait};
+use cluster::{ClusterError, PushError as ClusterPush, WaitError as ClusterWait};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sync_replicas::checkpoint::CheckpointError;
 use sync_replicas::driver::describe;
 use sync_replicas::engine::{JoinError, Refused};
-use sync_replicas::error::GradientError;
 use sync_replicas::error::{
-    BuildError, FitError, LookupError, PushError, VariableError, WaitError,
+    BuildError, FitError, GradientError, LookupError, PushError, VariableError, WaitError,
 };
 
 use crate::outcome::Outcome;

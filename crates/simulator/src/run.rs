@@ -9,8 +9,7 @@ mod worker;
 use std::time::Duration;
 
 use accum_core::GlobalStep;
-use engine::{Effect, Engine, Grant, Outcome as Fate, Push};
-use engine::{Generation, ReplicaId};
+use engine::{Effect, Engine, Generation, Grant, Outcome as Fate, Push, ReplicaId};
 
 use crate::distribution::LONGEST;
 use crate::event_queue::EventQueue;

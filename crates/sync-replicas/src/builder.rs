@@ -18,10 +18,9 @@ use crate::record::Record;
 use crate::runtime::{Chief, Shared, UpdateThread};
 use crate::store::{ParameterStore, SumOptions, TableSetupError};
 use crate::{Scalar, Trainer, Variables};
-use engine::Generation;
 use engine::{
-    Engine, FailingBatch, InitialTokens, NonFinite, Settings, StepTimeout, SummationOrder,
-    TokenPolicy,
+    Engine, FailingBatch, Generation, InitialTokens, NonFinite, Settings, StepTimeout,
+    SummationOrder, TokenPolicy,
 };
 pub use error::BuildError;
 pub use parts::Parts;

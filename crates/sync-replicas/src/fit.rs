@@ -15,16 +15,14 @@ use std::thread::{Builder, ScopedJoinHandle};
 
 use hooks::{NanLoss, RunError, SessionError};
 
-use crate::checkpoint;
 use crate::failure::{describe, describe_panic};
 use crate::hook_host::HookHost;
 use crate::model::BoxError;
 use crate::report::ReplicaOutcome;
 use crate::runtime::{BeginError, Begun, Monitor, PushError, Replica, Shared, Step, WaitError};
 use crate::store::UpdateError;
-use crate::{BatchSource, Hooks, LookupError, Model, Report, Scalar, Trainer};
-use engine::{Generation, ReplicaId};
-use engine::{JoinError, Refused, StopReason};
+use crate::{BatchSource, Hooks, LookupError, Model, Report, Scalar, Trainer, checkpoint};
+use engine::{Generation, JoinError, Refused, ReplicaId, StopReason};
 
 use counted::Counted;
 pub use error::FitError;

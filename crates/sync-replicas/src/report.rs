@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use engine::ReplicaId;
-use engine::Tally;
+use engine::{ReplicaId, Tally};
 
 /// What a training did.
 #[derive(Clone, Debug)]

@@ -15,8 +15,7 @@ use crate::runtime::{Replica, Shared, StopRequest, Watch};
 use crate::status::StatusHandle;
 use crate::store::{Torn, Totals};
 use crate::{Gradients, Scalar, Snapshot, VariableError, Variables};
-use engine::ReplicaId;
-use engine::{ConfigError, InitialTokens, JoinError, Tally, TokenLedger};
+use engine::{ConfigError, InitialTokens, JoinError, ReplicaId, Tally, TokenLedger};
 
 /// A running training: variables, optimizer, engine, and the entry for replicas.
 ///

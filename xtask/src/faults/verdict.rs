@@ -8,8 +8,7 @@ use serde_json::Value;
 
 use super::cluster::Ended;
 use super::points::Outcome;
-use super::scenario::UPDATES;
-use super::scenario::{Job, Scenario, Signal};
+use super::scenario::{Job, Scenario, Signal, UPDATES};
 use crate::Result;
 
 /// The result of a training without faults.

@@ -3,8 +3,9 @@
 use std::sync::Barrier;
 use std::thread;
 
-use accum_core::{Addition, DenseOptions};
-use accum_core::{ConditionalAccumulator, DenseSums, Reduction, Summation, Sums};
+use accum_core::{
+    Addition, ConditionalAccumulator, DenseOptions, DenseSums, Reduction, Summation, Sums,
+};
 use ndarray::Array1;
 
 /// More than a few chunks, and no multiple of one.

@@ -48,7 +48,8 @@ impl StepStats {
         loss: Option<f64>,
         examples: u64,
     ) {
-        if self.totals.push(outcome, examples) {
+        self.totals.count(outcome, examples);
+        if outcome.is_accepted() {
             self.open.add(contributor.0, contributor.1, loss, examples);
             if let Some(loss) = loss {
                 self.tested.loss(step, loss.is_finite());

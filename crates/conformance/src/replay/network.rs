@@ -12,10 +12,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use cluster::Connector;
-use cluster::ServerStatus;
 use cluster::spec::Node;
-use cluster::{Cluster, OnCluster, ProcessHandle, StatusError};
+use cluster::{Cluster, Connector, OnCluster, ProcessHandle, ServerStatus, StatusError};
 use optim::{ExponentialMovingAverage, Optimizer};
 use sync_replicas::checkpoint::{self, TrainingState};
 use sync_replicas::{

@@ -10,8 +10,10 @@ use accum_core::{GlobalStep, LocalStep};
 use proptest_state_machine::StateMachineTest;
 
 use super::{EngineModel, Event, Histories, Sent, Setup};
-use crate::{Effect, Engine, JoinError, Membership, Push, Refused, StopReason};
-use crate::{Generation, Incarnation, ReplicaId};
+use crate::{
+    Effect, Engine, Generation, Incarnation, JoinError, Membership, Push, Refused, ReplicaId,
+    StopReason,
+};
 
 /// The test of the engine, for
 /// [`prop_state_machine!`](proptest_state_machine::prop_state_machine).

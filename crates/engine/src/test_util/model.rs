@@ -9,8 +9,10 @@ use std::time::Duration;
 use accum_core::{GlobalStep, LocalStep};
 
 use super::Setup;
-use crate::{Admission, Config, Effect, Expiry, Membership, Outcome, SummationOrder};
-use crate::{InitialTokens, Tally, TokenPolicy};
+use crate::{
+    Admission, Config, Effect, Expiry, InitialTokens, Membership, Outcome, SummationOrder, Tally,
+    TokenPolicy,
+};
 
 /// What an engine is, as far as its answers show it.
 #[derive(Clone, Debug)]

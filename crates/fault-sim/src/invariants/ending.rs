@@ -7,8 +7,7 @@
 
 use std::time::Duration;
 
-use engine::ReplicaId;
-use engine::{Engine, JoinError};
+use engine::{Engine, JoinError, ReplicaId};
 
 use super::Broken;
 

@@ -6,8 +6,10 @@
 use accum_core::GlobalStep;
 use cluster::driver::client::protocol::Version;
 use cluster::driver::coordinator::{Answer, Ticket};
-use engine::{Decision, Effect, Grant, Outcome, Push, Refused, TokenLedger};
-use engine::{Generation, Incarnation, ReplicaId};
+use engine::{
+    Decision, Effect, Generation, Grant, Incarnation, Outcome, Push, Refused, ReplicaId,
+    TokenLedger,
+};
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fact<'a> {

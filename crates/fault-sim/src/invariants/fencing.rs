@@ -7,8 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cluster::driver::coordinator::{Answer, Ticket};
-use engine::Refused;
-use engine::{Generation, Incarnation, ReplicaId};
+use engine::{Generation, Incarnation, Refused, ReplicaId};
 
 use super::{Fact, Invariant};
 

@@ -6,8 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::ReplicaId;
-use engine::{Effect, Membership, StepTimeout};
+use engine::{Effect, Membership, ReplicaId, StepTimeout};
 
 use super::{Fact, lanes};
 use crate::mix::Mix;

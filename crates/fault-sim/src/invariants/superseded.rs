@@ -6,8 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use engine::{Effect, Grant, Outcome};
-use engine::{Generation, ReplicaId};
+use engine::{Effect, Generation, Grant, Outcome, ReplicaId};
 
 use super::lanes::Lanes;
 use super::{Fact, Invariant};

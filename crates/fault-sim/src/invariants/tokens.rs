@@ -6,8 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use engine::ReplicaId;
-use engine::{Effect, Membership, Outcome, TokenLedger, TokenPolicy};
+use engine::{Effect, Membership, Outcome, ReplicaId, TokenLedger, TokenPolicy};
 
 use super::lanes::Lanes;
 use super::{Fact, Invariant};

@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cluster::driver::client::protocol::{Ended, Reply, Version};
-use cluster::driver::coordinator::Contribution;
-use cluster::driver::coordinator::{Decision, ShardCommand, Ticket, receipt};
+use cluster::driver::coordinator::{Contribution, Decision, ShardCommand, Ticket, receipt};
 use cluster::driver::index::{ServerIndex, VariableIndex};
 use cluster::driver::place::Caller;
 use cluster::driver::placement::Part;

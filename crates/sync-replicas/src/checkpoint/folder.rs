@@ -10,14 +10,13 @@ use std::path::{Path, PathBuf};
 use accum_core::GlobalStep;
 
 use super::bytes::serialize;
-use super::claim;
 use super::disk::{Disk, SystemDisk, write_synced};
 use super::file_entry::FileEntry;
 use super::listing::{Entry, PREFIX, list};
 use super::manifest::{MANIFEST, Manifest, TENSORS};
 use super::tables::{SavedTable, SavedTables, write_tables};
 use super::turn::Turn;
-use super::{CheckpointError, TrainingState};
+use super::{CheckpointError, TrainingState, claim};
 use crate::Scalar;
 use crate::store::TableSaves;
 

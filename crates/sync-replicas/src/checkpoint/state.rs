@@ -13,8 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::RunId;
 use super::tables::{SavedTable, SavedTables};
 use crate::{Scalar, VariableError, Variables};
-use engine::Generation;
-use engine::Positions;
+use engine::{Generation, Positions};
 
 /// All of a run at one step: enough to go on as if it had never stopped.
 #[derive(Clone, Debug)]

@@ -12,8 +12,7 @@ use super::shared::core::ClosedStep;
 use crate::Scalar;
 use crate::failure::{describe, describe_panic};
 use crate::sync::{AtomicBool, Condvar, Mutex, Ordering, lock};
-use engine::ReplicaId;
-use engine::StopReason;
+use engine::{ReplicaId, StopReason};
 
 /// Called by the thread that closes a step, instead of the plain update, while hooks are installed.
 pub(crate) type Monitor<T> = Box<dyn FnMut(ClosedStep<T>) -> Result<(), StopReason> + Send>;

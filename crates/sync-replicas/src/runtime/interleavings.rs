@@ -20,8 +20,7 @@ use crate::runtime::shared::timekeeper::Timekeeper;
 use crate::runtime::{Replica, Shared, UpdateThread};
 use crate::sync::{Arc, Ordering};
 use crate::{Gradients, Outcome, SyncReplicas, Variables, WaitError};
-use engine::ReplicaId;
-use engine::{InitialTokens, StepTimeout, StopReason};
+use engine::{InitialTokens, ReplicaId, StepTimeout, StopReason};
 
 const FOR_GOOD: Duration = Duration::MAX;
 

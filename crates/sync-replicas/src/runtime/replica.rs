@@ -24,8 +24,7 @@ use super::shared::Shared;
 use crate::Scalar;
 use crate::record::{Span, SpanKind};
 use crate::sync::{Arc, block_on};
-use engine::{Incarnation, ReplicaId};
-use engine::{JoinError, Overdue, Refused, StopReason};
+use engine::{Incarnation, JoinError, Overdue, Refused, ReplicaId, StopReason};
 
 /// One replica, from joining to leaving.
 ///

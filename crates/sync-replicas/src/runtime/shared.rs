@@ -32,8 +32,10 @@ use crate::store::{
 };
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
 use crate::{Gradients, LookupError, Scalar, VariableError, Variables, cores};
-use engine::{Effect, Engine, InitialTokens, NonFinite, Outcome, Push, StartError, StopReason};
-use engine::{Generation, ReplicaId};
+use engine::{
+    Effect, Engine, Generation, InitialTokens, NonFinite, Outcome, Push, ReplicaId, StartError,
+    StopReason,
+};
 
 /// What all handles of one trainer share.
 pub(crate) struct Shared<T: Scalar> {

@@ -30,8 +30,8 @@ pub struct StepContributions {
 }
 
 impl Totals {
-    /// Counts a pushed batch; whether it was accepted.
-    pub fn push(&mut self, outcome: &Outcome, examples: u64) -> bool {
+    /// Counts a pushed batch.
+    pub fn count(&mut self, outcome: &Outcome, examples: u64) {
         self.batches += 1;
         match outcome {
             Outcome::Stale { .. } => self.stale += 1,
@@ -39,11 +39,9 @@ impl Totals {
             outcome if outcome.is_accepted() => {
                 self.accepted += 1;
                 self.examples = self.examples.saturating_add(examples);
-                return true;
             }
             _ => {}
         }
-        false
     }
 }
 

@@ -11,8 +11,7 @@ use hooks::{Readiness, RunError, Session, StepReport};
 
 use crate::model::BoxError;
 use crate::{Gradients, Outcome, Replica, Scalar, Trainer, Variables};
-use engine::JoinError;
-use engine::ReplicaId;
+use engine::{JoinError, ReplicaId};
 
 /// What `apply_gradients` built, shared by its operation, hooks and runner.
 pub(super) struct Applied<T: Scalar> {

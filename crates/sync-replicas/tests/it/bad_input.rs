@@ -6,8 +6,7 @@ use hooks::{Failure, SessionError};
 use ndarray::{Array1, array};
 use optim::{Adam, Sgd};
 use sync_replicas::engine::{ConfigError, JoinError, StartError};
-use sync_replicas::error::GradientError;
-use sync_replicas::error::{BuildError, FitError, PushError};
+use sync_replicas::error::{BuildError, FitError, GradientError, PushError};
 use sync_replicas::{
     BoxError, Computed, Gradient, Gradients, Hooks, IndexedSlices, Model, Outcome, ReplicaId,
     SyncReplicas, Variables, Work, checkpoint,

@@ -14,8 +14,7 @@ use std::time::Duration;
 
 use ndarray::Array1;
 use optim::Sgd;
-use sync_replicas::checkpoint::CheckpointError;
-use sync_replicas::checkpoint::{self, TrainingState};
+use sync_replicas::checkpoint::{self, CheckpointError, TrainingState};
 use sync_replicas::engine::JoinError;
 use sync_replicas::error::FitError;
 use sync_replicas::options::{StepTimeout, SummationOrder};

@@ -2,8 +2,7 @@
 
 use ndarray::{Array1, Array2, array};
 use optim::{Adagrad, Adam, BuiltIn, Ftrl, LazyAdam, Momentum, RmsProp, Sgd};
-use sync_replicas::error::GradientError;
-use sync_replicas::error::{LookupError, PushError, VariableError};
+use sync_replicas::error::{GradientError, LookupError, PushError, VariableError};
 use sync_replicas::options::{SparseMean, SummationOrder};
 use sync_replicas::{
     BoxError, Computed, Gradients, Hooks, IndexedSlices, Keys, Model, ReplicaId, SyncReplicas,

@@ -9,8 +9,7 @@ use std::fs;
 
 use ndarray::Array1;
 use optim::Adam;
-use sync_replicas::checkpoint::TrainingState;
-use sync_replicas::checkpoint::{self, CheckpointError};
+use sync_replicas::checkpoint::{self, CheckpointError, TrainingState};
 use sync_replicas::{Gradients, ReplicaId, SyncReplicas, Trainer, Variables};
 
 /// Enough for a body of several disk sectors.

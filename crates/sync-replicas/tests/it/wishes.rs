@@ -10,13 +10,12 @@ use std::time::Duration;
 
 use ndarray::array;
 use optim::{HyperParameterError, Optimizer, Schedule, Sgd, Step, Tile};
-use sync_replicas::checkpoint;
 use sync_replicas::checkpoint::CheckpointError;
 use sync_replicas::error::FitError;
 use sync_replicas::options::{StepTimeout, SummationOrder};
 use sync_replicas::{
     BoxError, Computed, Gradients, Hooks, Model, Outcome, ReplicaId, StopHandle, SyncReplicas,
-    Trainer, Variables, Work,
+    Trainer, Variables, Work, checkpoint,
 };
 
 /// SGD that calls something in each kernel call.

@@ -4,9 +4,8 @@
 //! if it were the same.
 
 use std::fs::File;
-use std::io;
-use std::str;
 use std::sync::Arc;
+use std::{io, str};
 
 use csv_core::ReadRecordResult;
 

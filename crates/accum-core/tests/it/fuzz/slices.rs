@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use accum_core::{Element, IndexedSlices, PartialShape, Reduction, SparseAccumulator};
-use accum_core::{SparseOptions, Summation};
+use accum_core::{
+    Element, IndexedSlices, PartialShape, Reduction, SparseAccumulator, SparseOptions, Summation,
+};
 use half::{bf16, f16};
 use ndarray::{ArrayD, Axis};
 

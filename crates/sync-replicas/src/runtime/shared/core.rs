@@ -16,8 +16,7 @@ use crate::store::{
 };
 use crate::sync::Arc;
 use crate::{Gradient, Scalar};
-use engine::{Config, Effect, Engine, Outcome, Push};
-use engine::{Generation, ReplicaId};
+use engine::{Config, Effect, Engine, Generation, Outcome, Push, ReplicaId};
 
 /// Everything that a trainer's threads share and change.
 pub(crate) struct Core<T: Scalar> {
@@ -156,7 +155,8 @@ impl<T: Scalar> Core<T> {
         if decision.repeated {
             return Ok(decision.outcome);
         }
-        if self.totals.push(&decision.outcome, report.examples) {
+        self.totals.count(&decision.outcome, report.examples);
+        if decision.outcome.is_accepted() {
             // In arrival order, how many came before.
             let key = report.share.unwrap_or(self.round.contributors().len() as u64);
             self.round.add(key, push.replica, report.loss, report.examples);

@@ -23,8 +23,7 @@ use crate::runtime::wake::wake;
 use crate::store::Torn;
 use crate::sync::{Arc, lock};
 use crate::{Scalar, Variables};
-use engine::Generation;
-use engine::{Effect, InitialTokens};
+use engine::{Effect, Generation, InitialTokens};
 
 /// Why a training cannot begin again.
 #[derive(Debug, thiserror::Error)]
