@@ -3,3 +3,4 @@
 pub mod drawing;
 pub mod html_report;
 pub(crate) mod observe;
+pub(crate) mod slow_replicas;

@@ -12,6 +12,7 @@ use sync_replicas::{Report, Trainer, checkpoint};
 use crate::args::SecurityArgs;
 use crate::config::Config;
 use crate::error::Error;
+use crate::pages::html_report;
 use crate::pages::observe::{self, Observed};
 use crate::run::best::Best;
 use crate::run::early_stop;
@@ -100,7 +101,7 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Erro
 fn finish(settings: &Settings, record: &RunRecord, outcome: &RunOutcome) -> Result<Summary, Error> {
     let summary = record.summarize(settings, outcome)?;
     record.write_result(&summary)?;
-    record.draw(settings, &summary);
+    html_report::draw(record, settings, &summary);
     Ok(summary)
 }
 

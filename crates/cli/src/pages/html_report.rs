@@ -8,17 +8,19 @@ mod timeline;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use sync_replicas::record::Span;
+use sync_replicas::record::{Cursor, Span};
 use tabular::scores::Scores;
 
 use crate::error::Error;
 use crate::pages::drawing::chart::{Axis, Chart, Series};
 use crate::pages::drawing::svg::escape;
+use crate::run::RunRecord;
 use crate::run::folder;
 use crate::run::folder::files::{REPORT, TIMELINE};
 use crate::run::history::History;
 use crate::run::metrics::Update;
 use crate::run::summary::{ReplicaSummary, Summary, headline, percent, story};
+use crate::settings::Settings;
 use crate::units::time;
 
 pub(crate) const STYLE: &str = include_str!("html_report/style.css");
@@ -51,6 +53,25 @@ impl Page<'_> {
     fn has(&self, measure: fn(&Scores) -> Option<f64>) -> bool {
         self.updates.iter().any(|update| measure(&update.scores).is_some())
     }
+}
+
+/// Draws the pages of a run that ends here. Its result stands without them: changed files that
+/// cannot be read back are reported.
+pub(crate) fn draw(record: &RunRecord, settings: &Settings, summary: &Summary) {
+    if let Err(error) = try_to_draw(record, settings, summary) {
+        tracing::error!("the report is not drawn: {error}");
+    }
+}
+
+/// Draws from the folder, and from what is known here of the latest part.
+fn try_to_draw(record: &RunRecord, settings: &Settings, summary: &Summary) -> Result<(), Error> {
+    record.flush()?;
+    let root = record.folder().root();
+    let latest = record.record().since(&mut Cursor::default());
+    let history = History::with_latest(root, &latest)?;
+    let settings = settings.describe().into_iter();
+    let settings = settings.map(|(name, value)| (name.to_owned(), value)).collect();
+    write(root, &history, summary, settings)
 }
 
 /// Writes the pages of a run into its folder.

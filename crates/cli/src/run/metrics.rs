@@ -18,6 +18,7 @@ use tabular::scores::Scores;
 pub use self::batches::Batch;
 pub(crate) use self::batches::Batches;
 
+use crate::args::Metric;
 use crate::config::Config;
 use crate::error::Error;
 
@@ -105,6 +106,20 @@ pub struct Evaluation {
     /// The accuracy of the moving averages, when they are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub averages_test_accuracy: Option<f64>,
+}
+
+impl Evaluation {
+    /// A metric of this test, or of its update, whose loss is given; `None` if it was not measured.
+    pub(crate) fn value(&self, metric: Metric, loss: Option<f64>) -> Option<f64> {
+        match metric {
+            Metric::TestAccuracy => self.scores.test_accuracy,
+            Metric::AveragesTestAccuracy => self.averages_test_accuracy,
+            Metric::TestAuc => self.scores.test_auc,
+            Metric::TestLogLoss => self.scores.test_log_loss,
+            Metric::TestRmse => self.scores.test_rmse,
+            Metric::Loss => loss,
+        }
+    }
 }
 
 /// The file, open for lines.

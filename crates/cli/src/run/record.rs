@@ -15,7 +15,6 @@ use crate::args::cli_name;
 use crate::config::Config;
 use crate::error::Error;
 use crate::lock::lock;
-use crate::pages::html_report;
 use crate::run::best::Kept;
 use crate::run::board::Board;
 use crate::run::early_stop::EarlyStop;
@@ -150,24 +149,6 @@ impl RunRecord {
     pub(crate) fn told(&self, updates: u64) -> Option<Summary> {
         let history = History::read(self.folder.root()).ok()?;
         history.told.filter(|summary| summary.updates == updates)
-    }
-
-    /// Draws the pages. The result stands without them: changed files that cannot be read back are
-    /// reported.
-    pub(crate) fn draw(&self, settings: &Settings, summary: &Summary) {
-        if let Err(error) = self.try_to_draw(settings, summary) {
-            tracing::error!("the report is not drawn: {error}");
-        }
-    }
-
-    /// Draws from the folder, and from what is known here of the latest part.
-    fn try_to_draw(&self, settings: &Settings, summary: &Summary) -> Result<(), Error> {
-        self.flush()?;
-        let latest = self.record.since(&mut Cursor::default());
-        let history = History::with_latest(self.folder.root(), &latest)?;
-        let settings = settings.describe().into_iter();
-        let settings = settings.map(|(name, value)| (name.to_owned(), value)).collect();
-        html_report::write(self.folder.root(), &history, summary, settings)
     }
 
     /// The result of a training.
