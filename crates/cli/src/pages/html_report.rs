@@ -31,21 +31,21 @@ const PICTURE_STEPS: usize = 20;
 
 /// What a page shows.
 #[derive(Clone, Debug)]
-pub struct Page<'a> {
+pub(crate) struct Page<'a> {
     /// Its heading.
-    pub title: String,
+    pub(crate) title: String,
     /// Names and values.
-    pub settings: Vec<(String, String)>,
+    pub(crate) settings: Vec<(String, String)>,
     /// The result.
-    pub summary: &'a Summary,
+    pub(crate) summary: &'a Summary,
     /// Every update that stands.
-    pub updates: &'a [Update],
+    pub(crate) updates: &'a [Update],
     /// The updates that the run was taken back to.
-    pub restores: &'a [i64],
+    pub(crate) restores: &'a [i64],
     /// The updates since the last start, on whose clock the timeline is.
-    pub recent: &'a [Update],
+    pub(crate) recent: &'a [Update],
     /// What the replicas did since then.
-    pub timeline: &'a [Span],
+    pub(crate) timeline: &'a [Span],
 }
 
 impl Page<'_> {
@@ -105,7 +105,7 @@ pub(crate) fn write(
 
 /// The whole page.
 #[must_use]
-pub fn html(page: &Page<'_>) -> String {
+pub(crate) fn html(page: &Page<'_>) -> String {
     let title = escape(&page.title);
     let mut out = String::new();
     // Writing to a string cannot fail.
@@ -131,7 +131,7 @@ pub fn html(page: &Page<'_>) -> String {
 
 /// A picture of the first updates, as a separate file.
 #[must_use]
-pub fn picture(page: &Page<'_>) -> String {
+pub(crate) fn picture(page: &Page<'_>) -> String {
     timeline::picture(page.timeline, page.recent, PICTURE_STEPS, STYLE)
 }
 

@@ -1,7 +1,7 @@
-//! The record of a run in its folder: metrics while it trains, then its result and its pages.
+//! The record of a run in its folder: metrics while it trains, then its result.
 //!
 //! The same for a training in one process, which does everything, for a cluster, where parameter
-//! server 0 writes what happens and the chief draws it, and for a program that is not ours.
+//! server 0 writes what happens and the chief its tests, and for a program that is not ours.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
