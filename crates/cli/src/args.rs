@@ -28,7 +28,7 @@ use clap::{Parser, Subcommand};
 use cluster::exit::Exit;
 
 pub use compare::CompareArgs;
-pub use data::{DataArgs, FileArg, TrainCommand};
+pub use data::{DataArgs, FileArg};
 pub use export::{CollectorUrl, ExportArgs};
 pub use kinds::{
     Choices, FAILING_BATCHES, MODES, ModelKind, NON_FINITES, OptimizerKind, SPARSE_MEANS, TASKS,
@@ -47,7 +47,7 @@ pub use simulate::SimulateArgs;
 pub use status::StatusArgs;
 pub use stop::StopArgs;
 pub use straggler::StragglerArg;
-pub use train::{OptimizerNumbers, TrainArgs, says_what_is_trained};
+pub use train::{OptimizerNumbers, TrainArgs, TrainCommand, says_what_is_trained};
 
 use parse::with_negative_numbers;
 use train::EXAMPLES;

@@ -12,8 +12,6 @@ use sync_replicas::checkpoint::CheckpointError;
 use sync_replicas::error::{BuildError, VariableError};
 use tabular::data::DataError;
 
-use crate::config::ConfigError;
-
 pub use usage::UsageError;
 
 /// Why a command fails.
@@ -61,7 +59,6 @@ macro_rules! exits {
 exits! {
     AdviceError => Usage,
     BuildError => Usage,
-    ConfigError => Usage,
     KeyError => Usage,
     SpecError => Usage,
     TlsError => Usage,

@@ -32,9 +32,10 @@
 //! | a command line, with the file of `--config` in it | [`command_line`], [`args`] |
 //! | what the options mean together | [`settings::Settings`] |
 //! | what a command does | [`commands`] |
-//! | a run's folder, metrics and summary | [`run`] |
-//! | pages, drawings and metrics for Prometheus | [`pages`] |
-//! | Ctrl-C and signals | [`system::interrupt`], [`system::signals`] |
+//! | why a command fails, and the exit status | [`error`] |
+//! | what a run came to | [`run::summary`] |
+//! | charts as SVG | [`pages::drawing`] |
+//! | Ctrl-C | [`system::interrupt`] |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

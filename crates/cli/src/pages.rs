@@ -1,5 +1,7 @@
-//! What a person looks at: figures, the report of a run, and the live page of a training.
+//! What a person looks at: figures, the report of a run, the live page of a training, and sentences
+//! about slow replicas.
 
 pub mod drawing;
-pub mod html_report;
+pub(crate) mod html_report;
 pub(crate) mod observe;
+pub(crate) mod slow_replicas;

@@ -1,21 +1,21 @@
 //! One run, in one process or in a cluster: its folder, what trains and tests it, and what is
 //! written of it.
 //!
-//! Invariant: it knows settings and no command, so that every command can use it.
+//! Invariant: it knows settings, and neither a page nor a command, so that all of them can use it.
 
 mod any_state;
 pub(crate) mod best;
 pub(crate) mod board;
 pub(crate) mod early_stop;
 pub(crate) mod exports;
-pub mod folder;
+pub(crate) mod folder;
 pub(crate) mod history;
 mod hook;
 mod learner;
 pub(crate) mod log;
-pub mod metrics;
+pub(crate) mod metrics;
 mod otlp;
-pub mod progress;
+mod progress;
 mod record;
 mod run_line;
 mod setup;

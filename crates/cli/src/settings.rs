@@ -5,7 +5,7 @@
 
 mod clip;
 mod lengths;
-pub(crate) mod measures;
+mod measures;
 mod optimizers;
 mod output;
 mod replicas;
@@ -18,6 +18,7 @@ use tabular::predict::SavedModel;
 
 pub use self::clip::Clip;
 pub use self::lengths::Lengths;
+pub(crate) use self::measures::BEST;
 pub use self::output::{Output, Resume};
 pub use self::replicas::Replicas;
 pub use self::straggler::Stragglers;
@@ -44,16 +45,23 @@ pub struct Settings {
     pub output: Output,
 }
 
+/// Where a run trains.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    InProcess,
+    InCluster,
+}
+
 impl Settings {
     /// Settings out of options.
     ///
     /// # Errors
     /// [`UsageError`] names the option, what was expected and what came.
     pub fn check(args: TrainArgs) -> Result<Self, UsageError> {
-        Self::new(args, false)
+        Self::new(args, Place::InProcess)
     }
 
-    fn new(mut args: TrainArgs, in_cluster: bool) -> Result<Self, UsageError> {
+    fn new(mut args: TrainArgs, place: Place) -> Result<Self, UsageError> {
         if let Some(path) = args.config {
             return Err(UsageError::UnreadConfig { path });
         }
@@ -64,7 +72,7 @@ impl Settings {
         let (output, replicas) = (Output::check(&args)?, Replicas::check(&args)?);
         let trained = Trained::check(&args)?;
         let task = trained.data.features.target.task.kind();
-        measures::check(&args, in_cluster, task)?;
+        measures::check(&args, place, task)?;
         let update = UpdateRule::check(&args, trained.name, task)?;
         let length = Lengths::check(&args, &trained.data, replicas.replicas_to_aggregate)?;
         Ok(Self { trained, update, replicas, length, output })
@@ -106,7 +114,7 @@ impl Settings {
         if args.straggler.is_empty() {
             args.straggler.push(StragglerArg::None);
         }
-        Self::new(args, true)
+        Self::new(args, Place::InCluster)
     }
 
     /// Settings of a cluster's evaluator, which need not know how many workers there are.
@@ -124,7 +132,7 @@ impl Settings {
             args.epochs = None;
             args.updates = Some(i64::MAX.unsigned_abs());
         }
-        Self::new(args, true)
+        Self::new(args, Place::InCluster)
     }
 
     /// What predicts with the variables of a checkpoint.

@@ -3,6 +3,6 @@
 
 pub(crate) mod host_time;
 pub mod interrupt;
-pub mod output;
+pub(crate) mod output;
 pub(crate) mod ports;
-pub mod signals;
+pub(crate) mod signals;

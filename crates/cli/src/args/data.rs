@@ -46,14 +46,3 @@ pub struct FileArg {
     #[arg(value_name = "FILE", conflicts_with = "data")]
     pub file: Option<PathBuf>,
 }
-
-/// The options of `train` after its name.
-#[derive(Clone, Debug, Args)]
-pub struct TrainCommand {
-    /// What to learn from.
-    #[command(flatten)]
-    pub file: FileArg,
-    /// All other options.
-    #[command(flatten)]
-    pub train: super::TrainArgs,
-}

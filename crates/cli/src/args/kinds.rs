@@ -128,7 +128,7 @@ pub static MODES: Choices<Mode> = Choices(&[
 ]);
 
 /// What a process of a cluster is.
-pub static ROLES: Choices<Role> = Choices(&[
+pub(crate) static ROLES: Choices<Role> = Choices(&[
     ("ps", Role::Ps, "Holds a share of the variables; the first one coordinates"),
     ("worker", Role::Worker, "Computes; the first one is the chief"),
     ("evaluator", Role::Evaluator, "Tests every checkpoint"),

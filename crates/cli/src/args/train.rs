@@ -8,7 +8,7 @@ use optim::Schedule;
 use serde::{Deserialize, Serialize};
 use sync_replicas::options::{FailingBatch, NonFinite, SparseMean, StepTimeout, TokenPolicy};
 
-use super::data::{DataArgs, TrainCommand};
+use super::data::{DataArgs, FileArg};
 use super::export::ExportArgs;
 use super::headings::{LENGTH, MODEL, OPTIMIZER, OUTPUT, REPLICAS};
 use super::kinds::{
@@ -205,6 +205,17 @@ pub struct TrainArgs {
     /// Show nothing but errors, and the JSON line if asked for
     #[arg(long, short, help_heading = OUTPUT)]
     pub quiet: bool,
+}
+
+/// The options of `train` after its name.
+#[derive(Clone, Debug, Args)]
+pub struct TrainCommand {
+    /// What to learn from.
+    #[command(flatten)]
+    pub file: FileArg,
+    /// All other options.
+    #[command(flatten)]
+    pub train: TrainArgs,
 }
 
 /// Numbers that belong to some optimizers only; giving one to another optimizer is an error.

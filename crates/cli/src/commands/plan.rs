@@ -14,8 +14,6 @@ mod words;
 
 use std::io::Write;
 
-pub(crate) use self::replicas::slow_replicas;
-
 use self::answer::{Answer, BatchAnswer, FleetAnswer, MeasuredAnswer};
 use crate::args::PlanArgs;
 use crate::commands::simulate::write;

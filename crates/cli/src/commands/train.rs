@@ -12,16 +12,16 @@ use sync_replicas::{Report, Trainer, checkpoint};
 use crate::args::SecurityArgs;
 use crate::config::Config;
 use crate::error::Error;
+use crate::pages::html_report;
 use crate::pages::observe::{self, Observed};
 use crate::run::best::Best;
-use crate::run::early_stop;
 use crate::run::exports::Exports;
 use crate::run::folder::RunFolder;
 use crate::run::summary::{ReplicaSummary, Summary};
 use crate::run::table_rows::TableRows;
 use crate::run::tester::Source;
 use crate::run::trace::Place;
-use crate::run::{RunOutcome, RunRecord, hooks, learner, settings_of, shard};
+use crate::run::{RunOutcome, RunRecord, early_stop, hooks, learner, settings_of, shard};
 use crate::settings::Settings;
 use crate::system::interrupt::Interrupt;
 use crate::system::output::say;
@@ -100,7 +100,7 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Erro
 fn finish(settings: &Settings, record: &RunRecord, outcome: &RunOutcome) -> Result<Summary, Error> {
     let summary = record.summarize(settings, outcome)?;
     record.write_result(&summary)?;
-    record.draw(settings, &summary);
+    html_report::draw(record, settings, &summary);
     Ok(summary)
 }
 

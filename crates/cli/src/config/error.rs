@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::error::Error;
+
 /// Why a file of settings cannot be used. Nothing was done yet.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -61,4 +63,10 @@ pub enum ConfigError {
         /// Another key.
         other: String,
     },
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error)
+    }
 }

@@ -15,8 +15,7 @@ use crate::args::{
 };
 use crate::config::Config;
 use crate::error::UsageError;
-use crate::settings::Clip;
-use crate::settings::{Output, Settings};
+use crate::settings::{Clip, Output, Settings};
 
 /// The options of a cluster, beside those of training.
 pub(crate) struct ClusterOptions<'a> {

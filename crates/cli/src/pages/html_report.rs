@@ -8,17 +8,18 @@ mod timeline;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use sync_replicas::record::Span;
+use sync_replicas::record::{Cursor, Span};
 use tabular::scores::Scores;
 
 use crate::error::Error;
 use crate::pages::drawing::chart::{Axis, Chart, Series};
 use crate::pages::drawing::svg::escape;
-use crate::run::folder;
 use crate::run::folder::files::{REPORT, TIMELINE};
 use crate::run::history::History;
 use crate::run::metrics::Update;
 use crate::run::summary::{ReplicaSummary, Summary, headline, percent, story};
+use crate::run::{RunRecord, folder};
+use crate::settings::Settings;
 use crate::units::time;
 
 pub(crate) const STYLE: &str = include_str!("html_report/style.css");
@@ -29,21 +30,21 @@ const PICTURE_STEPS: usize = 20;
 
 /// What a page shows.
 #[derive(Clone, Debug)]
-pub struct Page<'a> {
+pub(crate) struct Page<'a> {
     /// Its heading.
-    pub title: String,
+    pub(crate) title: String,
     /// Names and values.
-    pub settings: Vec<(String, String)>,
+    pub(crate) settings: Vec<(String, String)>,
     /// The result.
-    pub summary: &'a Summary,
+    pub(crate) summary: &'a Summary,
     /// Every update that stands.
-    pub updates: &'a [Update],
+    pub(crate) updates: &'a [Update],
     /// The updates that the run was taken back to.
-    pub restores: &'a [i64],
+    pub(crate) restores: &'a [i64],
     /// The updates since the last start, on whose clock the timeline is.
-    pub recent: &'a [Update],
+    pub(crate) recent: &'a [Update],
     /// What the replicas did since then.
-    pub timeline: &'a [Span],
+    pub(crate) timeline: &'a [Span],
 }
 
 impl Page<'_> {
@@ -51,6 +52,25 @@ impl Page<'_> {
     fn has(&self, measure: fn(&Scores) -> Option<f64>) -> bool {
         self.updates.iter().any(|update| measure(&update.scores).is_some())
     }
+}
+
+/// Draws the pages of a run that ends here. Its result stands without them: changed files that
+/// cannot be read back are reported.
+pub(crate) fn draw(record: &RunRecord, settings: &Settings, summary: &Summary) {
+    if let Err(error) = try_to_draw(record, settings, summary) {
+        tracing::error!("the report is not drawn: {error}");
+    }
+}
+
+/// Draws from the folder, and from what is known here of the latest part.
+fn try_to_draw(record: &RunRecord, settings: &Settings, summary: &Summary) -> Result<(), Error> {
+    record.flush()?;
+    let root = record.folder().root();
+    let latest = record.record().since(&mut Cursor::default());
+    let history = History::with_latest(root, &latest)?;
+    let settings = settings.describe().into_iter();
+    let settings = settings.map(|(name, value)| (name.to_owned(), value)).collect();
+    write(root, &history, summary, settings)
 }
 
 /// Writes the pages of a run into its folder.
@@ -84,7 +104,7 @@ pub(crate) fn write(
 
 /// The whole page.
 #[must_use]
-pub fn html(page: &Page<'_>) -> String {
+pub(crate) fn html(page: &Page<'_>) -> String {
     let title = escape(&page.title);
     let mut out = String::new();
     // Writing to a string cannot fail.
@@ -110,7 +130,7 @@ pub fn html(page: &Page<'_>) -> String {
 
 /// A picture of the first updates, as a separate file.
 #[must_use]
-pub fn picture(page: &Page<'_>) -> String {
+pub(crate) fn picture(page: &Page<'_>) -> String {
     timeline::picture(page.timeline, page.recent, PICTURE_STEPS, STYLE)
 }
 

@@ -15,7 +15,6 @@ use crate::error::Error;
 use crate::run::folder;
 use crate::run::folder::files::{BEST, BEST_SO_FAR};
 use crate::run::metrics::Evaluation;
-use crate::settings::measures::value;
 use crate::system::output::say;
 
 /// The contents of the file.
@@ -73,7 +72,7 @@ impl Best {
         loss: Option<f64>,
         save: impl FnOnce(&Path) -> Result<PathBuf, CheckpointError>,
     ) -> Result<(), Error> {
-        let value = value(self.measure.metric, test, loss);
+        let value = test.value(self.measure.metric, loss);
         value.map_or(Ok(()), |value| self.tested(test.step, value, save).map(drop))
     }
 

@@ -27,16 +27,16 @@ use crate::run::metrics;
 use crate::settings::{COLUMNS, Resume};
 use files::{CHECKPOINTS, CONFIG, METRICS, MODEL, RUN};
 use find::{Place, same};
-pub use folder_settings::FolderSettings;
+pub(crate) use folder_settings::FolderSettings;
 use hold::Hold;
-pub use run_file::Resumed;
+pub(crate) use run_file::Resumed;
 use run_file::RunFile;
 use source::{Source, checkpoints, root, source};
 use whole::{unwritable, write_whole};
 
 /// Where the files of a run are, for one of its processes.
 #[derive(Debug)]
-pub struct RunFolder {
+pub(crate) struct RunFolder {
     root: PathBuf,
     checkpoints: PathBuf,
     run: RunId,
@@ -48,19 +48,19 @@ pub struct RunFolder {
 
 /// The checkpoint that a run goes on from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResumePoint {
+pub(crate) struct ResumePoint {
     /// Where it is.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Its update.
-    pub step: GlobalStep,
+    pub(crate) step: GlobalStep,
     /// Which settings changed, in words.
-    pub changed: Vec<String>,
+    pub(crate) changed: Vec<String>,
 }
 
 impl ResumePoint {
     /// The news for a person.
     #[must_use]
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let mut words = format!("going on from {} (update {})", self.path.display(), self.step);
         for change in &self.changed {
             words += &format!("\n  {change}");
@@ -76,7 +76,7 @@ impl RunFolder {
     /// # Errors
     /// When there is nothing to go on from, nothing left to do, an earlier or another run in the
     /// way, or a folder that cannot be written. Nothing was made then.
-    pub fn open(settings: impl Into<FolderSettings>) -> Result<Self, Error> {
+    pub(crate) fn open(settings: impl Into<FolderSettings>) -> Result<Self, Error> {
         let settings = &settings.into();
         let source = source(settings)?;
         let root = root(settings, source.as_ref());
@@ -107,7 +107,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// When the folder cannot be written.
-    pub fn join(settings: impl Into<FolderSettings>) -> Result<Self, Error> {
+    pub(crate) fn join(settings: impl Into<FolderSettings>) -> Result<Self, Error> {
         let mut folder = Self::look(settings)?;
         folder.make()?;
         Ok(folder)
@@ -117,7 +117,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// When its record of its run is unreadable.
-    pub fn look(settings: impl Into<FolderSettings>) -> Result<Self, Error> {
+    pub(crate) fn look(settings: impl Into<FolderSettings>) -> Result<Self, Error> {
         let settings = &settings.into();
         let root = root(settings, None);
         let file = RunFile::read(&root)?;
@@ -128,7 +128,7 @@ impl RunFolder {
 
     /// Whether the training in it has ended since its last start.
     #[must_use]
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         let metrics = self.root.join(METRICS);
         let written = |path: &Path| fs::metadata(path).and_then(|it| it.modified()).ok();
         let begun = written(&self.root.join(RUN));
@@ -139,7 +139,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// When another process has them: the message says which.
-    pub fn hold(&mut self) -> Result<(), Error> {
+    pub(crate) fn hold(&mut self) -> Result<(), Error> {
         self.holds.push(Hold::take(&self.root)?);
         if !self.checkpoints.starts_with(&self.root) {
             self.holds.push(Hold::take(&self.checkpoints)?);
@@ -148,7 +148,7 @@ impl RunFolder {
     }
 
     /// Leaves the folders to the process that will write them.
-    pub fn let_go(&mut self) {
+    pub(crate) fn let_go(&mut self) {
         self.holds.clear();
     }
 
@@ -157,7 +157,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// When they cannot be written.
-    pub fn record(
+    pub(crate) fn record(
         &self,
         settings: impl Into<FolderSettings>,
         config: &Config,
@@ -182,7 +182,7 @@ impl RunFolder {
     }
 
     /// Removes what was made, if there is no checkpoint in it: a failed start leaves nothing.
-    pub fn abandon(&mut self) {
+    pub(crate) fn abandon(&mut self) {
         self.holds.clear();
         if matches!(checkpoint::latest(&self.checkpoints), Ok(None)) {
             for path in std::mem::take(&mut self.made) {
@@ -195,38 +195,38 @@ impl RunFolder {
 
     /// The folder itself.
     #[must_use]
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
     /// Where its checkpoints are.
     #[must_use]
-    pub fn checkpoints(&self) -> &Path {
+    pub(crate) fn checkpoints(&self) -> &Path {
         &self.checkpoints
     }
 
     /// The run of the checkpoints.
     #[must_use]
-    pub fn run(&self) -> RunId {
+    pub(crate) fn run(&self) -> RunId {
         self.run
     }
 
     /// The checkpoint that this process goes on from, if any.
     #[must_use]
-    pub fn from(&self) -> Option<&ResumePoint> {
+    pub(crate) fn from(&self) -> Option<&ResumePoint> {
         self.from.as_ref()
     }
 
     /// What the run went on from at its last start, by whichever process.
     #[must_use]
-    pub fn resumed(&self) -> Option<Resumed> {
+    pub(crate) fn resumed(&self) -> Option<Resumed> {
         RunFile::read(&self.root).ok().flatten().and_then(|file| file.resumed)
     }
 
     /// The words of the run's last start, by whichever process; this process's own if none are
     /// recorded yet.
     #[must_use]
-    pub fn command(&self) -> Vec<String> {
+    pub(crate) fn command(&self) -> Vec<String> {
         RunFile::read(&self.root).ok().flatten().map_or_else(own_words, |file| file.command)
     }
 
@@ -234,7 +234,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`ConfigError`] when the file was changed and is invalid.
-    pub fn config(&self) -> Result<Option<Config>, ConfigError> {
+    pub(crate) fn config(&self) -> Result<Option<Config>, ConfigError> {
         let path = self.root.join(CONFIG);
         path.exists().then(|| Config::read(&path)).transpose()
     }

@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use hooks::{Coordinator, Failure, Hook, RunContext, StepReport};
-use sync_replicas::SaveHandle;
 use sync_replicas::record::FailedSave;
-use sync_replicas::{BoxError, ChiefSession};
+use sync_replicas::{BoxError, ChiefSession, SaveHandle};
 use tabular::scores::Scores;
 
 use crate::lock::lock;
@@ -18,7 +17,6 @@ use crate::run::log::RunLog;
 use crate::run::metrics::Evaluation;
 use crate::run::progress::{Progress, State};
 use crate::run::tester::Tester;
-use crate::settings::measures::value;
 use crate::system::interrupt::{Interrupt, REASON};
 
 pub(crate) struct RunHook {
@@ -115,7 +113,7 @@ impl Hook<ChiefSession<f32>> for RunHook {
 impl RunHook {
     fn reason_to_stop(&mut self, test: &Evaluation, loss: Option<f64>) -> Option<String> {
         let stop = self.stop.as_mut()?;
-        let value = value(stop.rule().metric(), test, loss)?;
+        let value = test.value(stop.rule().metric(), loss)?;
         stop.tested(test.step, value)
     }
 }

@@ -15,48 +15,48 @@ use sync_replicas::driver::append_private_file;
 use sync_replicas::record::{self, UpdateMade};
 use tabular::scores::Scores;
 
-pub use self::batches::Batch;
-pub(crate) use self::batches::Batches;
+pub(crate) use self::batches::{Batch, Batches};
 
+use crate::args::Metric;
 use crate::config::Config;
 use crate::error::Error;
 
 /// The run: what was started where and when, and all of its settings.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Run {
+pub(crate) struct Run {
     /// The program's version.
-    pub version: &'static str,
+    pub(crate) version: &'static str,
     /// The words that started it.
-    pub command: Vec<String>,
+    pub(crate) command: Vec<String>,
     /// The machine.
-    pub host: String,
+    pub(crate) host: String,
     /// When this process began, in universal time.
-    pub started: String,
+    pub(crate) started: String,
     /// Which run it is.
-    pub run: RunId,
+    pub(crate) run: RunId,
     /// Every setting with its own type, and N even if it is not a setting.
     #[serde(flatten)]
-    pub settings: Config,
+    pub(crate) settings: Config,
 }
 
 /// One update.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Update {
+pub(crate) struct Update {
     /// The global step that it made.
-    pub step: i64,
+    pub(crate) step: i64,
     /// The mean loss of its gradients, before the update.
-    pub loss: Option<f64>,
+    pub(crate) loss: Option<f64>,
     /// Since training began, or went on.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
     /// Examples in its gradients.
     #[serde(default)]
-    pub examples: u64,
+    pub(crate) examples: u64,
     /// Of the variables after it, when they were tested.
     #[serde(flatten)]
-    pub scores: Scores,
+    pub(crate) scores: Scores,
     /// Of the moving averages after it, when they were tested.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub averages_test_accuracy: Option<f64>,
+    pub(crate) averages_test_accuracy: Option<f64>,
 }
 
 impl From<&UpdateMade> for Update {
@@ -74,15 +74,15 @@ impl From<&UpdateMade> for Update {
 
 /// A checkpoint that was written.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Saved {
+pub(crate) struct Saved {
     /// Its update.
-    pub step: i64,
+    pub(crate) step: i64,
     /// When it was complete, since training began.
-    pub at: f64,
+    pub(crate) at: f64,
     /// How long it took.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
     /// How large it is.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 impl From<&record::Saved> for Saved {
@@ -94,24 +94,38 @@ impl From<&record::Saved> for Saved {
 
 /// The variables of one update, tested.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Evaluation {
+pub(crate) struct Evaluation {
     /// The update.
-    pub step: i64,
+    pub(crate) step: i64,
     /// The life of the shared state that it belongs to (P-9).
-    pub generation: u64,
+    pub(crate) generation: u64,
     /// How good the model is.
     #[serde(flatten)]
-    pub scores: Scores,
+    pub(crate) scores: Scores,
     /// The accuracy of the moving averages, when they are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub averages_test_accuracy: Option<f64>,
+    pub(crate) averages_test_accuracy: Option<f64>,
+}
+
+impl Evaluation {
+    /// A metric of this test, or of its update, whose loss is given; `None` if it was not measured.
+    pub(crate) fn value(&self, metric: Metric, loss: Option<f64>) -> Option<f64> {
+        match metric {
+            Metric::TestAccuracy => self.scores.test_accuracy,
+            Metric::AveragesTestAccuracy => self.averages_test_accuracy,
+            Metric::TestAuc => self.scores.test_auc,
+            Metric::TestLogLoss => self.scores.test_log_loss,
+            Metric::TestRmse => self.scores.test_rmse,
+            Metric::Loss => loss,
+        }
+    }
 }
 
 /// The file, open for lines.
 ///
 /// Whatever becomes of the process, the file has whole lines, and all but those of the last second.
 #[derive(Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     file: File,
     lines: Vec<u8>,
     written: Instant,
@@ -136,9 +150,9 @@ struct Line<'a, T> {
 
 /// Updates that a restore has taken back: those after `step`, of the lines before this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Restore {
+pub(crate) struct Restore {
     /// The update that the run goes on from.
-    pub step: i64,
+    pub(crate) step: i64,
 }
 
 impl Metrics {
@@ -147,7 +161,7 @@ impl Metrics {
     ///
     /// # Errors
     /// Whatever keeps it from being written.
-    pub fn append(path: &Path) -> io::Result<Self> {
+    pub(crate) fn append(path: &Path) -> io::Result<Self> {
         let file = append_private_file(path)?;
         let text = std::fs::read(path)?;
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
@@ -159,7 +173,7 @@ impl Metrics {
     }
 
     /// Adds one object with `"kind": kind`, which the next flush writes.
-    pub fn add(&mut self, kind: &'static str, value: &impl Serialize) {
+    pub(crate) fn add(&mut self, kind: &'static str, value: &impl Serialize) {
         // What is plain data can be written to memory.
         if serde_json::to_writer(&mut self.lines, &Line { kind, value }).is_ok() {
             self.lines.push(b'\n');
@@ -170,7 +184,7 @@ impl Metrics {
     }
 
     /// Adds the line of an update; if a restore took earlier ones back, that line first.
-    pub fn add_update(&mut self, update: &Update) {
+    pub(crate) fn add_update(&mut self, update: &Update) {
         if self.last_step.is_some_and(|last| update.step <= last) {
             self.add("restore", &Restore { step: update.step - 1 });
         }
@@ -182,7 +196,7 @@ impl Metrics {
     ///
     /// # Errors
     /// As [`Metrics::flush`].
-    pub fn flush_if_due(&mut self) -> io::Result<()> {
+    pub(crate) fn flush_if_due(&mut self) -> io::Result<()> {
         let due = self.lines.len() >= MOST_BYTES || self.written.elapsed() >= SOON;
         if due { self.flush() } else { Ok(()) }
     }
@@ -199,7 +213,7 @@ impl Metrics {
     ///
     /// # Errors
     /// Whatever keeps it from being written; unwritten lines are tried again the next time.
-    pub fn flush(&mut self) -> io::Result<()> {
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.written = Instant::now();
         let (mut done, mut result) = (0, Ok(()));
         while done < self.lines.len() && result.is_ok() {

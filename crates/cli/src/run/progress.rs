@@ -17,7 +17,7 @@ const LINE_EVERY: Duration = Duration::from_secs(1);
 
 /// Where progress is shown.
 #[derive(Debug)]
-pub enum Progress {
+pub(crate) enum Progress {
     /// On a terminal.
     Bar(ProgressBar),
     /// In a file or a pipe.
@@ -35,23 +35,23 @@ pub enum Progress {
 
 /// The content of a report.
 #[derive(Clone, Copy, Debug)]
-pub struct State {
+pub(crate) struct State {
     /// The global step.
-    pub step: u64,
+    pub(crate) step: u64,
     /// The mean loss of its gradients.
-    pub loss: Option<f64>,
+    pub(crate) loss: Option<f64>,
     /// Updates a second.
-    pub rate: f64,
+    pub(crate) rate: f64,
     /// Stale gradients dropped so far.
-    pub stale: u64,
+    pub(crate) stale: u64,
     /// The update that was tested last, and its result.
-    pub test: Option<(i64, Scores)>,
+    pub(crate) test: Option<(i64, Scores)>,
 }
 
 impl Progress {
     /// The kind that suits standard error, from one global step to another.
     #[must_use]
-    pub fn new(quiet: bool, first: u64, last: u64) -> Self {
+    pub(crate) fn new(quiet: bool, first: u64, last: u64) -> Self {
         if quiet {
             return Self::Quiet;
         }
@@ -76,7 +76,7 @@ impl Progress {
     }
 
     /// Shows an update.
-    pub fn update(&mut self, state: &State) {
+    pub(crate) fn update(&mut self, state: &State) {
         match self {
             Self::Quiet => {}
             Self::Bar(bar) => {
@@ -96,7 +96,7 @@ impl Progress {
     }
 
     /// Prints a line that stays above the bar, even in a quiet run.
-    pub fn warn(&self, words: &str) {
+    pub(crate) fn warn(&self, words: &str) {
         match self {
             Self::Bar(bar) => bar.suspend(|| say(words)),
             Self::Lines { .. } | Self::Quiet => say(words),
@@ -104,7 +104,7 @@ impl Progress {
     }
 
     /// Leaves what was shown last and makes room for results.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         if let Self::Bar(bar) = self {
             bar.abandon();
         }

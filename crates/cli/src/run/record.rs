@@ -1,7 +1,7 @@
-//! The record of a run in its folder: metrics while it trains, then its result and its pages.
+//! The record of a run in its folder: metrics while it trains, then its result.
 //!
 //! The same for a training in one process, which does everything, for a cluster, where parameter
-//! server 0 writes what happens and the chief draws it, and for a program that is not ours.
+//! server 0 writes what happens and the chief its tests, and for a program that is not ours.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -15,7 +15,6 @@ use crate::args::cli_name;
 use crate::config::Config;
 use crate::error::Error;
 use crate::lock::lock;
-use crate::pages::html_report;
 use crate::run::best::Kept;
 use crate::run::board::Board;
 use crate::run::early_stop::EarlyStop;
@@ -150,24 +149,6 @@ impl RunRecord {
     pub(crate) fn told(&self, updates: u64) -> Option<Summary> {
         let history = History::read(self.folder.root()).ok()?;
         history.told.filter(|summary| summary.updates == updates)
-    }
-
-    /// Draws the pages. The result stands without them: changed files that cannot be read back are
-    /// reported.
-    pub(crate) fn draw(&self, settings: &Settings, summary: &Summary) {
-        if let Err(error) = self.try_to_draw(settings, summary) {
-            tracing::error!("the report is not drawn: {error}");
-        }
-    }
-
-    /// Draws from the folder, and from what is known here of the latest part.
-    fn try_to_draw(&self, settings: &Settings, summary: &Summary) -> Result<(), Error> {
-        self.flush()?;
-        let latest = self.record.since(&mut Cursor::default());
-        let history = History::with_latest(self.folder.root(), &latest)?;
-        let settings = settings.describe().into_iter();
-        let settings = settings.map(|(name, value)| (name.to_owned(), value)).collect();
-        html_report::write(self.folder.root(), &history, summary, settings)
     }
 
     /// The result of a training.

@@ -1,4 +1,4 @@
-//! Which metrics a run has for `--keep-best` and `--stop-when`, and their values in a test.
+//! Which metrics a run has for `--keep-best` and `--stop-when`.
 
 use std::path::Path;
 
@@ -6,12 +6,15 @@ use tabular::data::TaskKind;
 
 use crate::args::{Metric, TrainArgs};
 use crate::error::UsageError;
-use crate::run::folder::files::BEST;
-use crate::run::metrics::Evaluation;
+use crate::settings::Place;
+
+/// The folder of the best checkpoint, in that of its run.
+pub(crate) const BEST: &str = "best";
 
 /// Refuses a metric that this run does not measure. In a cluster an evaluator keeps the best
 /// checkpoint, and the chief ends training.
-pub(crate) fn check(args: &TrainArgs, in_cluster: bool, task: TaskKind) -> Result<(), UsageError> {
+pub(super) fn check(args: &TrainArgs, place: Place, task: TaskKind) -> Result<(), UsageError> {
+    let in_cluster = place == Place::InCluster;
     let no_averages = args.ema.is_none().then_some("needs --ema");
     let of_task = |metric| {
         let fits = match metric {
@@ -62,16 +65,4 @@ fn refuse(
     let there: Vec<_> = there.map(Metric::name).collect();
     let got = format!("{}, which {why}", asked.name());
     Err(UsageError::option(option, there.join(" or "), got))
-}
-
-/// A test's result, and the loss of its update; `None` if it was not measured.
-pub(crate) fn value(metric: Metric, test: &Evaluation, loss: Option<f64>) -> Option<f64> {
-    match metric {
-        Metric::TestAccuracy => test.scores.test_accuracy,
-        Metric::AveragesTestAccuracy => test.averages_test_accuracy,
-        Metric::TestAuc => test.scores.test_auc,
-        Metric::TestLogLoss => test.scores.test_log_loss,
-        Metric::TestRmse => test.scores.test_rmse,
-        Metric::Loss => loss,
-    }
 }

@@ -17,7 +17,7 @@ use crate::error::Error;
 /// Writes a line to standard error, as one piece; it may be lost.
 ///
 /// `eprintln!` panics if the reader is gone, as with `head` or a closed window.
-pub fn say(line: impl Display) {
+pub(crate) fn say(line: impl Display) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
@@ -25,7 +25,7 @@ pub fn say(line: impl Display) {
 ///
 /// # Errors
 /// When it cannot be written: the caller of the program waits for it.
-pub fn json(out: &mut (impl Write + ?Sized), result: &impl Serialize) -> Result<(), Error> {
+pub(crate) fn json(out: &mut (impl Write + ?Sized), result: &impl Serialize) -> Result<(), Error> {
     let line = serde_json::to_string(result).map_err(io::Error::from);
     let written = line.and_then(|line| out.write_all(format!("{line}\n").as_bytes()));
     written.and_then(|()| out.flush()).map_err(|error| {

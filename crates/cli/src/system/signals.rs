@@ -23,7 +23,7 @@ use crate::system::output::say;
 
 /// A signal's request to a running command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request {
+pub(crate) enum Request {
     /// End, with a checkpoint.
     End,
     /// Write a checkpoint and go on.
@@ -36,7 +36,7 @@ const ECHO: Duration = Duration::from_millis(500);
 
 /// How the end was requested, if it was.
 #[derive(Clone, Debug, Default)]
-pub struct Asked(Arc<OnceLock<(Exit, Instant)>>);
+pub(crate) struct Asked(Arc<OnceLock<(Exit, Instant)>>);
 
 /// What to do about a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ enum Act {
 impl Asked {
     /// The exit status of a process that ended on request.
     #[must_use]
-    pub fn exit(&self) -> Option<Exit> {
+    pub(crate) fn exit(&self) -> Option<Exit> {
         self.0.get().map(|(exit, _)| *exit)
     }
 
@@ -75,7 +75,7 @@ impl Asked {
 
 /// Listens from now on: `handle` gets each request, on its own thread, and `words` say what becomes
 /// of it. Without a listener a signal does what the system does with it.
-pub fn listen(words: &'static str, handle: impl Fn(Request) + Send + 'static) -> Asked {
+pub(crate) fn listen(words: &'static str, handle: impl Fn(Request) + Send + 'static) -> Asked {
     let asked = Asked::default();
     let known = asked.clone();
     let listening = system::each(move |signal| match known.hear(signal, Instant::now()) {

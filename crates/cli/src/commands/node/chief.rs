@@ -12,12 +12,12 @@ use super::ended::Ended;
 use super::last_test;
 use super::process::Process;
 use crate::error::Error;
-use crate::run::early_stop;
+use crate::pages::html_report;
 use crate::run::folder::{Resumed, RunFolder};
 use crate::run::summary::ReplicaSummary;
 use crate::run::table_rows::TableRows;
 use crate::run::tester::Source;
-use crate::run::{RunOutcome, RunRecord, hooks};
+use crate::run::{RunOutcome, RunRecord, early_stop, hooks};
 use crate::settings::Settings;
 use crate::system::interrupt::Interrupt;
 
@@ -96,7 +96,7 @@ fn told(process: &Process, record: &RunRecord, outcome: RunOutcome) -> Result<En
 fn over(process: &Process, record: &RunRecord, outcome: &RunOutcome) -> Result<Ended, Error> {
     last_test::wait(process, record.folder(), outcome)?;
     let summary = record.summarize(&process.settings, outcome)?;
-    record.draw(&process.settings, &summary);
+    html_report::draw(record, &process.settings, &summary);
     Ok(Ended::Over(Some(Box::new(summary))))
 }
 

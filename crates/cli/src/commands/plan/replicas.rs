@@ -6,19 +6,11 @@ use simulator::advice::{Diagnosis, Episode, Gain, Remedy, Rest, Standing, Verdic
 
 use super::answer::MeasuredAnswer;
 use super::words::{NONE, count, wrapped};
+use crate::pages::slow_replicas::{MOST_LINES, sentence};
 use crate::units::time;
 
-/// How many are named in words; all are in the JSON object.
-const MOST_LINES: usize = 8;
 /// A gain below this hardly counts.
 const LEAST_GAIN: f64 = 1.02;
-
-/// A sentence for each replica that is always slow.
-pub(crate) fn slow_replicas(diagnosis: &Diagnosis) -> Vec<String> {
-    let all = diagnosis.replicas.len();
-    let slow = diagnosis.slow().into_iter().take(MOST_LINES);
-    slow.map(|place| standing(&diagnosis.replicas[place], all, false)).collect()
-}
 
 pub(super) fn told(out: &mut String, measured: &MeasuredAnswer) {
     let MeasuredAnswer { diagnosis, remedy, .. } = measured;
@@ -29,7 +21,7 @@ pub(super) fn told(out: &mut String, measured: &MeasuredAnswer) {
     slow.sort_by(|a, b| b.factor.total_cmp(&a.factor));
     let are_kinds = slow.len() > 1 && 3 * slow.len() >= all;
     for one in slow.iter().take(MOST_LINES) {
-        out.push_str(&wrapped(&standing(one, all, are_kinds), ""));
+        out.push_str(&wrapped(&sentence(one, all, are_kinds), ""));
     }
     more(out, slow.len(), "slow replicas");
     if are_kinds {
@@ -42,34 +34,6 @@ pub(super) fn told(out: &mut String, measured: &MeasuredAnswer) {
     }
     episodes(out, diagnosis);
     out.push_str(&wrapped(&rest(diagnosis, slow.is_empty()), ""));
-}
-
-/// `Replace replica 7: ...`
-fn standing(it: &Standing, machines: usize, are_kinds: bool) -> String {
-    let what = match (it.verdict, are_kinds) {
-        (Verdict::Last, _) => format!("Look at replica {}", it.replica),
-        (_, false) => format!("Replace replica {}", it.replica),
-        (_, true) => format!("Replica {} is slow", it.replica),
-    };
-    let place = format!(
-        "in {:.0} % of the steps (by chance {:.0} %)",
-        100.0 * it.slowest,
-        100.0 * it.by_chance
-    );
-    if it.verdict == Verdict::Last {
-        return format!(
-            "{what}: it is given up as the last {place}. How slow it is cannot be seen, since its \
-             batches do not end; train once with -a {machines} -n {machines} to see it."
-        );
-    }
-    // Beside others that are slower it is seldom the slowest.
-    let place = match (it.slowest > it.by_chance, it.at_least) {
-        (false, _) => String::new(),
-        (true, false) => format!("it is the slowest {place}, and "),
-        (true, true) => format!("it is the slowest or given up {place}, and "),
-    };
-    let least = if it.at_least { "at least " } else { "" };
-    format!("{what}: {place}it takes {least}{:.2} times as long as the others.", it.factor)
 }
 
 fn remedy(remedy: &Remedy, machines: usize, measured: &MeasuredAnswer) -> String {

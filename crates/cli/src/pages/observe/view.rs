@@ -8,7 +8,7 @@ use simulator::advice::{Diagnosis, Verdict};
 
 use super::Recent;
 use super::recent::Lately;
-use crate::commands::plan::slow_replicas;
+use crate::pages::slow_replicas;
 use crate::units::time;
 
 /// A training as of now.
@@ -192,7 +192,7 @@ fn compare(rows: &mut [Row], diagnosis: &Diagnosis) {
 }
 
 fn advice(status: &ServerStatus, diagnosis: Option<&Diagnosis>) -> Vec<String> {
-    let mut advice = diagnosis.map(slow_replicas).unwrap_or_default();
+    let mut advice = diagnosis.map(slow_replicas::sentences).unwrap_or_default();
     for server in status.servers.iter().filter(|it| !it.up) {
         let (name, away) = (server.server, time(server.seconds));
         advice.push(format!("parameter server {name} has been away for {away}"));

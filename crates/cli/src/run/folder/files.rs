@@ -18,8 +18,8 @@ pub(crate) const TESTS: [&str; 2] = ["chief.jsonl", "evaluations.jsonl"];
 /// The usual folder of its checkpoints.
 pub(crate) const CHECKPOINTS: &str = "checkpoint";
 
-/// The folder of its best checkpoint, and how good that is.
-pub(crate) const BEST: &str = "best";
+/// The folder of its best checkpoint, which its settings keep free, and how good that is.
+pub(crate) use crate::settings::BEST;
 pub(crate) const BEST_SO_FAR: &str = "best.json";
 
 /// The page, and the picture in it.

@@ -4,17 +4,17 @@ use crate::settings::{Output, Settings};
 
 /// What a run folder must know of the run in it.
 #[derive(Clone, Debug)]
-pub struct FolderSettings {
+pub(crate) struct FolderSettings {
     /// The stem of the folder's name, if it has none.
-    pub name: String,
+    pub(crate) name: String,
     /// Where it is, and what it goes on from.
-    pub output: Output,
+    pub(crate) output: Output,
     /// The update to end after, if the launcher knows it.
-    pub updates: Option<u64>,
+    pub(crate) updates: Option<u64>,
     /// What predicts with its checkpoints, as JSON, if the program knows it.
-    pub model: Option<String>,
+    pub(crate) model: Option<String>,
     /// Settings by name, for people.
-    pub told: Vec<(&'static str, String)>,
+    pub(crate) told: Vec<(&'static str, String)>,
 }
 
 impl FolderSettings {

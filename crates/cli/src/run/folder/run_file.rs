@@ -29,11 +29,11 @@ pub(super) struct RunFile {
 
 /// A checkpoint and its update.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Resumed {
+pub(crate) struct Resumed {
     /// Where it was.
-    pub checkpoint: PathBuf,
+    pub(crate) checkpoint: PathBuf,
     /// The updates before it.
-    pub step: u64,
+    pub(crate) step: u64,
 }
 
 impl RunFile {

@@ -12,37 +12,37 @@ const MANY: u32 = 20_000;
 
 /// One batch of one replica; times are seconds since training began, or went on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Batch {
+pub(crate) struct Batch {
     /// The replica.
-    pub replica: u64,
+    pub(crate) replica: u64,
     /// The step whose variables it was computed with.
-    pub step: i64,
+    pub(crate) step: i64,
     /// When computing began.
-    pub start: f64,
+    pub(crate) start: f64,
     /// When it ended.
-    pub computed: f64,
+    pub(crate) computed: f64,
     /// When the gradient was pushed; not at all when it was given up.
-    pub pushed: Option<f64>,
+    pub(crate) pushed: Option<f64>,
     /// Its outcome.
-    pub outcome: SpanKind,
+    pub(crate) outcome: SpanKind,
     /// How long the replica had waited for its token.
     #[serde(default)]
-    pub wait: f64,
+    pub(crate) wait: f64,
     /// The batch's number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub number: Option<u64>,
+    pub(crate) number: Option<u64>,
     /// By how many steps it came too late, if it was stale.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub staleness: u64,
+    pub(crate) staleness: u64,
     /// How much of computing was looking up rows, if there was a lookup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lookup: Option<f64>,
+    pub(crate) lookup: Option<f64>,
     /// Bytes of its gradients sent.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub sent_bytes: u64,
+    pub(crate) sent_bytes: u64,
     /// Bytes of variables and rows received.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub received_bytes: u64,
+    pub(crate) received_bytes: u64,
 }
 
 fn is_zero(number: &u64) -> bool {
