@@ -27,4 +27,4 @@ pub(crate) mod trace;
 pub(crate) use any_state::AnyState;
 pub(crate) use record::{RunOutcome, RunRecord};
 pub(crate) use run_line::settings_of;
-pub(crate) use setup::{hooks, learner, shard};
+pub(crate) use setup::{batches, hooks, learner};

@@ -10,9 +10,11 @@ mod local_variables;
 pub mod protocol;
 mod replica;
 mod row_lookup;
+mod settings;
 mod shared_variables;
 mod signals;
 mod state;
+mod wire;
 
 #[cfg(feature = "test-util")]
 pub(crate) use connection::{ConnectionEvent, Sinks, read};
@@ -21,7 +23,8 @@ pub(crate) use connector::endpoint;
 pub(crate) use connector::{CallError, FRAME, WINDOW};
 pub use connector::{Connector, Dial, DialError, DialFuture, Resolve, ResolveFuture};
 pub use protocol::{Departure, PushError, WaitError};
-pub use replica::{LookupError, Pushed, ReplicaClient, ReplicaSettings, WorkTimes};
+pub use replica::{LookupError, Pushed, ReplicaClient, WorkTimes};
+pub use settings::ReplicaSettings;
 #[cfg(feature = "test-util")]
 pub(crate) use state::ReplicaState;
 pub use sync_replicas::error::GradientError;

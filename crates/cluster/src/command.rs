@@ -1,5 +1,8 @@
 //! What a coordinator tells shards, and what names a piece of work, as plain data.
 
+use std::fmt;
+use std::ops::RangeInclusive;
+
 use sync_replicas::driver::{Generation, Incarnation};
 use sync_replicas::{GlobalStep, ReplicaId};
 
@@ -23,6 +26,24 @@ pub struct Contribution {
     pub incarnation: Incarnation,
     /// Its number in that life.
     pub sequence: u64,
+}
+
+impl Contribution {
+    pub(crate) fn first_of(replica: ReplicaId) -> Self {
+        Self { replica, incarnation: Incarnation::new(0), sequence: 0 }
+    }
+
+    pub(crate) fn all_of(replica: ReplicaId) -> RangeInclusive<Self> {
+        let last = Self { replica, incarnation: Incarnation::new(u64::MAX), sequence: u64::MAX };
+        Self::first_of(replica)..=last
+    }
+}
+
+impl fmt::Display for Contribution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { replica, incarnation, sequence } = self;
+        write!(f, "contribution {sequence} of {replica} ({incarnation})")
+    }
 }
 
 /// How many whole contributions of a replica are staged at most: the one under decision, and the

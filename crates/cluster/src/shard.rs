@@ -11,14 +11,12 @@ mod staging;
 mod state;
 mod update;
 
-use std::fmt;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use accum_core::{GlobalStep, SparseMean, SparseMerge, Summation};
 use ndarray::ArrayD;
 use optim::{ExponentialMovingAverage, OptimizerState};
-use sync_replicas::driver::{Generation, Incarnation, Parts};
+use sync_replicas::driver::{Generation, Parts};
 use sync_replicas::engine::{Admission, NonFinite, SummationOrder};
 use sync_replicas::store::GradientKind;
 use sync_replicas::store::{
@@ -157,24 +155,6 @@ impl AverageSettings {
     fn averages(&self, part: &Part) -> bool {
         let named = |names: &Vec<String>| names.iter().any(|name| name == part.variable_name());
         self.variables.as_ref().is_none_or(named)
-    }
-}
-
-impl Contribution {
-    fn first_of(replica: ReplicaId) -> Self {
-        Self { replica, incarnation: Incarnation::new(0), sequence: 0 }
-    }
-
-    fn all_of(replica: ReplicaId) -> RangeInclusive<Self> {
-        let last = Self { replica, incarnation: Incarnation::new(u64::MAX), sequence: u64::MAX };
-        Self::first_of(replica)..=last
-    }
-}
-
-impl fmt::Display for Contribution {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { replica, incarnation, sequence } = self;
-        write!(f, "contribution {sequence} of {replica} ({incarnation})")
     }
 }
 

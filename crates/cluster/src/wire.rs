@@ -3,12 +3,12 @@
 //! A peer may send anything: a message without a body, or with invalid numbers, is an error with a
 //! name, never a panic.
 
+mod caller;
 mod recorded;
-mod replica;
 
+pub(crate) use caller::{caller, not_admitted};
 pub use recorded::Recorded;
 pub(crate) use recorded::time;
-pub(crate) use replica::{caller, hello, initial_values, not_admitted, reply, request};
 
 use sync_replicas::checkpoint::RunId;
 use sync_replicas::driver::{Generation, Incarnation, LocalStep, printable};

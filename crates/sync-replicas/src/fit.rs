@@ -44,7 +44,7 @@ enum LoopError {
 impl<T: Scalar> Trainer<T> {
     /// Trains until a hook or a [`StopHandle`](crate::StopHandle) ends it, or all data has ended.
     ///
-    /// `shard` makes each replica's source of batches, on that replica's thread. Called again, it
+    /// `data` makes each replica's source of batches, on that replica's thread. Called again, it
     /// goes on from where it stopped, in a new generation.
     ///
     /// # Errors
@@ -90,7 +90,7 @@ impl<T: Scalar> Trainer<T> {
     pub fn fit<M, S>(
         &self,
         model: &M,
-        shard: impl Fn(ReplicaId) -> S + Sync,
+        data: impl Fn(ReplicaId) -> S + Sync,
         hooks: Hooks<T>,
     ) -> Result<Report, FitError>
     where
@@ -112,10 +112,10 @@ impl<T: Scalar> Trainer<T> {
         let outcomes: Vec<ReplicaOutcome> = std::thread::scope(|scope| {
             let threads: Vec<_> = ids
                 .map(|id| {
-                    let (shard, shared, failures) = (&shard, &self.shared, &failures);
+                    let (data, shared, failures) = (&data, &self.shared, &failures);
                     let run = move || {
                         let watched = failures.watch(id);
-                        let outcome = run_replica(shared, id, model, shard, &watched);
+                        let outcome = run_replica(shared, id, model, data, &watched);
                         watched.ended(&outcome);
                         outcome
                     };
@@ -246,7 +246,7 @@ fn run_replica<T, M, S>(
     shared: &Arc<Shared<T>>,
     id: ReplicaId,
     model: &M,
-    shard: &(impl Fn(ReplicaId) -> S + Sync),
+    data: &(impl Fn(ReplicaId) -> S + Sync),
     watched: &Watched<'_, T>,
 ) -> ReplicaOutcome
 where
@@ -254,7 +254,7 @@ where
     M: Model<T>,
     S: BatchSource<Batch = M::Batch>,
 {
-    match catch_unwind(AssertUnwindSafe(|| replica_loop(shared, id, model, shard, watched))) {
+    match catch_unwind(AssertUnwindSafe(|| replica_loop(shared, id, model, data, watched))) {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(error)) => ReplicaOutcome::Failed(describe(&error)),
         Err(panic) => ReplicaOutcome::Panicked(describe_panic(&*panic)),
@@ -265,7 +265,7 @@ fn replica_loop<T, M, S>(
     shared: &Arc<Shared<T>>,
     id: ReplicaId,
     model: &M,
-    shard: &(impl Fn(ReplicaId) -> S + Sync),
+    data: &(impl Fn(ReplicaId) -> S + Sync),
     watched: &Watched<'_, T>,
 ) -> Result<ReplicaOutcome, LoopError>
 where
@@ -278,10 +278,10 @@ where
         joined => joined?,
     };
     watched.joined(replica.incarnation);
-    let mut shard = shard(id);
+    let mut source = data(id);
     while let Some(step) = next_step(&mut replica)? {
         watched.at(Some(step.number()));
-        let Some(batch) = shard.batch(step.number()) else {
+        let Some(batch) = source.batch(step.number()) else {
             return Ok(ReplicaOutcome::DataEnded);
         };
         let compute = || {

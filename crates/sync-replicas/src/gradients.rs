@@ -40,6 +40,17 @@ pub struct Gradients<T> {
     pairs: Vec<(Cow<'static, str>, Gradient<T>)>,
 }
 
+/// What a replica computed from one batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Computed<T> {
+    /// The mean loss over the batch.
+    pub loss: f64,
+    /// How many examples the batch had.
+    pub examples: u64,
+    /// The gradient of the mean loss for each variable.
+    pub gradients: Gradients<T>,
+}
+
 impl<T> Default for Gradients<T> {
     fn default() -> Self {
         Self { pairs: Vec::new() }

@@ -17,6 +17,7 @@ pub use self::error::PushError;
 pub use self::replica::cancellation::{Cancellation, CancellationSource};
 pub use self::replica::step::{Lent, OwnedStep, Step, StepOf};
 pub use self::replica::step_tables::StepTables;
+pub use self::replica::work::Work;
 pub use self::replica::{Replica, WaitError};
 
 pub(crate) use self::chief::Chief;

@@ -5,7 +5,6 @@
 //! elsewhere; [`Trainer`](crate::Trainer) does it in one process.
 
 mod error;
-mod layout;
 mod not_finite;
 mod parameters;
 mod resolve;
@@ -19,8 +18,9 @@ mod tables;
 
 pub use embedding_table::Change;
 
+pub use crate::layout::{Layout, VariableKind};
+
 pub use self::error::{GradientError, TableSetupError, Torn, UpdateError};
-pub use self::layout::{Layout, VariableKind};
 pub use self::not_finite::{Cause, NotFinite};
 pub use self::parameters::ParameterStore;
 pub use self::resolve::resolve;

@@ -9,7 +9,7 @@ use embedding_table::Table;
 use ndarray::{Array, ArrayD, ArrayView1, ArrayView2, Dimension, Ix1, Ix2};
 
 use crate::VariableError;
-use crate::store::Layout;
+use crate::layout::Layout;
 
 /// Named arrays, in the order in which they were added.
 ///

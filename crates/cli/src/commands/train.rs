@@ -21,7 +21,7 @@ use crate::run::summary::{ReplicaSummary, Summary};
 use crate::run::table_rows::TableRows;
 use crate::run::tester::Source;
 use crate::run::trace::Place;
-use crate::run::{RunOutcome, RunRecord, early_stop, hooks, learner, settings_of, shard};
+use crate::run::{RunOutcome, RunRecord, batches, early_stop, hooks, learner, settings_of};
 use crate::settings::Settings;
 use crate::system::interrupt::Interrupt;
 use crate::system::output::say;
@@ -86,7 +86,7 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Erro
         Error::failed(format!("the thread that writes checkpoints did not start: {error}"))
     })?;
     let hooks = hooks(settings, Some(run_hook), Some(folder));
-    let report = trainer.fit(&learner(settings), |_| shard(settings), hooks);
+    let report = trainer.fit(&learner(settings), |_| batches(settings), hooks);
     drop(exports);
     let written = record.flush();
     let report = report.map_err(|error| {

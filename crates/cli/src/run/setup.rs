@@ -35,7 +35,7 @@ pub(crate) fn learner(settings: &Settings) -> Learner<'_> {
 }
 
 /// A replica's source of batches.
-pub(crate) fn shard(settings: &Settings) -> Numbered<'_> {
+pub(crate) fn batches(settings: &Settings) -> Numbered<'_> {
     let Trained { model, data, .. } = &settings.trained;
     Numbered::new(settings.length.sampler.clone(), model, &data.train)
 }

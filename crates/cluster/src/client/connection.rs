@@ -14,6 +14,7 @@ use super::Connector;
 use super::protocol::{ConnectError, ConnectionId, Reply};
 use super::shared_variables::SharedVariables;
 use super::signals::Signals;
+use super::wire;
 use crate::batches::{BatchSender, batch, batches};
 use crate::call_status::describe;
 use crate::coordinator::Ticket;
@@ -21,7 +22,6 @@ use crate::proto::to_replica::Message;
 use crate::proto::to_server::Message as ToServerMessage;
 use crate::proto::{Hello, Rows, ToReplica, ToServer, Values};
 use crate::stream::Receiving;
-use crate::wire;
 
 /// What a connection reports.
 #[derive(Debug)]

@@ -2,11 +2,9 @@
 
 mod lookup;
 mod push;
-mod settings;
 
 pub use lookup::LookupError;
 pub use push::Pushed;
-pub use settings::ReplicaSettings;
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -27,11 +25,12 @@ use super::encoded_contribution::{Dense, EncodedContribution};
 use super::protocol::{Action, Departure, PushError, ReplicaProtocol, Request, WaitError, Work};
 use super::row_lookup::RowLookup;
 use super::state::ReplicaState;
-use super::{CHIEF, Connector};
+use super::wire;
+use super::{CHIEF, Connector, ReplicaSettings};
 use crate::coordinator::{StepMade, Times};
 use crate::number_format::NumberFormat;
 use crate::placement::Placement;
-use crate::wire::{self, Recorded};
+use crate::wire::Recorded;
 
 /// How long connections may take to close.
 const CLOSING: Duration = Duration::from_secs(1);

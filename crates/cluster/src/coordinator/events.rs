@@ -250,7 +250,7 @@ impl Coordinator {
     /// which it failed goes to another, and training ends when it has made several fail (P-5).
     pub fn leave(&mut self, replica: ReplicaId, ticket: Ticket, failure: Option<String>) {
         let member = self.check(replica, ticket).ok();
-        let deadly = member.filter(|_| failure.is_some()).and_then(|at| self.is_deadly(at));
+        let deadly = member.filter(|_| failure.is_some()).and_then(|at| self.count_failure(at));
         let skips = self.engine.config().settings().failing_batch == FailingBatch::Skip;
         if let Some(number) = deadly.filter(|_| skips) {
             self.leave_batch_out(replica, ticket, number);
@@ -288,7 +288,7 @@ impl Coordinator {
 
     /// Counts one more replica that failed at the batch it has, which goes to another; the batch's
     /// number, if no other is to get it (P-5).
-    fn is_deadly(&mut self, index: usize) -> Option<u64> {
+    fn count_failure(&mut self, index: usize) -> Option<u64> {
         let grant = self.records[index].grant.as_ref().filter(|grant| grant.share.is_some())?;
         let number = grant.number;
         self.failure_counts.failed(number).then_some(number)

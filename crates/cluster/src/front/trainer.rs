@@ -67,7 +67,7 @@ impl<'c, T: Scalar, O: Optimizer<T> + 'static> ClusterTrainer<'c, T, O> {
 
     /// Takes part until training is over: a parameter server serves, a worker computes.
     ///
-    /// `shard` makes a replica's source of batches. Hooks run in the chief; the end and the
+    /// `data` makes a replica's source of batches. Hooks run in the chief; the end and the
     /// checkpoints that they ask for are parameter server 0's work, so that neither needs a live
     /// chief.
     ///
@@ -76,7 +76,7 @@ impl<'c, T: Scalar, O: Optimizer<T> + 'static> ClusterTrainer<'c, T, O> {
     pub fn fit<M, S>(
         mut self,
         model: &M,
-        shard: impl Fn(ReplicaId) -> S + Sync,
+        data: impl Fn(ReplicaId) -> S + Sync,
         hooks: Hooks<T>,
     ) -> Result<ClusterReport<T>, ClusterError>
     where
@@ -88,7 +88,7 @@ impl<'c, T: Scalar, O: Optimizer<T> + 'static> ClusterTrainer<'c, T, O> {
             Role::Chief | Role::Worker => {
                 let (hooks, duties) = hooks.split();
                 self.duties = duties;
-                start_runtime(self.cluster.place.task)?.block_on(self.compute(model, shard, hooks))
+                start_runtime(self.cluster.place.task)?.block_on(self.compute(model, data, hooks))
             }
             Role::Evaluator => Err(ClusterError::Evaluator),
         }

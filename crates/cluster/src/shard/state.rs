@@ -1,7 +1,7 @@
 //! A shard's state as named tensors and numbers, and the conversions between those of all shards
 //! and the state of a whole run.
 //!
-//! Knows no file and no message. Invariant: tensors what was scattered gives every bit back,
+//! Knows no file and no message. Invariant: gathering what was scattered gives every bit back,
 //! however many shards there are, so that a checkpoint fits any number of them.
 
 use std::collections::{BTreeMap, BTreeSet};

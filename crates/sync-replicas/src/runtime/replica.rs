@@ -8,6 +8,7 @@ pub(super) mod log;
 pub(super) mod mailbox;
 pub(super) mod step;
 pub(super) mod step_tables;
+pub(super) mod work;
 
 use std::fmt;
 use std::future::poll_fn;

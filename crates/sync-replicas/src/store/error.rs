@@ -5,9 +5,9 @@ use embedding_table::{StoreError, Table, TableError};
 use engine::Admission;
 use optim::TableOptimizerError;
 
-use super::layout::Layout;
 use super::not_finite::NotFinite;
 use super::spec::{GradientKind, Misfit};
+use crate::layout::Layout;
 
 /// Why gradients cannot be taken; nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

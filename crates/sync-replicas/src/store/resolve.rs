@@ -12,7 +12,8 @@ use embedding_table::Table;
 use ndarray::ArrayD;
 
 use super::error::GradientError;
-use super::layout::{Layout, VariableKind};
+use crate::layout::{Layout, VariableKind};
+
 use crate::{Gradient, Gradients, IndexedSlices, Scalar};
 
 /// Gradients by the numbers of their variables, in the variables' order, once all of them fit.

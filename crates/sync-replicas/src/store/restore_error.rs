@@ -2,6 +2,8 @@
 
 use embedding_table::Table;
 
+use crate::layout::Layout;
+
 /// Why a saved state was not taken over; nothing changed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -87,4 +89,27 @@ pub enum RestoreError {
 
 fn place(here: bool) -> &'static str {
     if here { "here" } else { "there" }
+}
+
+impl Layout {
+    /// Whether others have these names and shapes; if not, what was expected and what came.
+    /// Tables are looked at where their rows are taken over.
+    pub(crate) fn check(&self, there: &Self) -> Result<(), RestoreError> {
+        let arrays = |layout: &Self| -> Vec<String> {
+            layout.names().take(layout.arrays()).map(str::to_owned).collect()
+        };
+        let (here, theirs) = (arrays(self), arrays(there));
+        if here != theirs {
+            let (here, there) = (here.join(", "), theirs.join(", "));
+            return Err(RestoreError::Variables { here, there });
+        }
+        for (index, shape) in self.shapes.iter().enumerate() {
+            let got = &there.shapes[index];
+            if shape != got {
+                let (here, there) = (shape.clone(), got.clone());
+                return Err(RestoreError::Shape { name: self.name(index).to_owned(), here, there });
+            }
+        }
+        Ok(())
+    }
 }

@@ -19,7 +19,7 @@ use crate::error::{Error, UsageError};
 use crate::optional::set;
 use crate::pages::observe;
 use crate::run::folder::{FolderSettings, RunFolder};
-use crate::run::{learner, shard};
+use crate::run::{batches, learner};
 use crate::settings::{Output, Settings};
 
 /// A process that knows its place, ready to run.
@@ -111,7 +111,7 @@ impl Process {
         let described = set(replicas.with(update).run_id(run), record, SyncReplicas::record);
         let trainer = described.on(&self.cluster).build(variables)?;
         let learner = learner(&self.settings);
-        Ok(trainer.fit(&learner, |_| shard(&self.settings), hooks)?)
+        Ok(trainer.fit(&learner, |_| batches(&self.settings), hooks)?)
     }
 }
 

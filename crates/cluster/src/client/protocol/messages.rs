@@ -1,5 +1,5 @@
-//! What a replica's protocol hears and what it wants done, as plain data; the wire form is the
-//! `wire` module's.
+//! What a replica's protocol hears and what it wants done, as plain data; their form in bytes is
+//! that of `client/wire.rs`.
 
 use std::fmt;
 use std::time::Duration;

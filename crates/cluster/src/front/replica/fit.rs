@@ -17,7 +17,7 @@ impl<T: Scalar, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
     pub(in crate::front) async fn compute<M, S>(
         self,
         model: &M,
-        shard: impl Fn(ReplicaId) -> S + Sync,
+        data: impl Fn(ReplicaId) -> S + Sync,
         hooks: BoxedHooks<T>,
     ) -> Result<ClusterReport<T>, ClusterError>
     where
@@ -25,7 +25,7 @@ impl<T: Scalar, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
         S: BatchSource<Batch = M::Batch>,
     {
         let connector = self.cluster.connector()?;
-        self.compute_over(connector, draw(), model, shard, hooks).await
+        self.compute_over(connector, draw(), model, data, hooks).await
     }
 
     /// The same over connections of any kind, as this life of the process.
@@ -34,7 +34,7 @@ impl<T: Scalar, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
         connector: Connector,
         process: u64,
         model: &M,
-        shard: impl Fn(ReplicaId) -> S + Sync,
+        data: impl Fn(ReplicaId) -> S + Sync,
         hooks: BoxedHooks<T>,
     ) -> Result<ClusterReport<T>, ClusterError>
     where
@@ -42,7 +42,7 @@ impl<T: Scalar, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
         S: BatchSource<Batch = M::Batch>,
     {
         let mut worker = self.worker(connector, process, hooks)?;
-        match worker.run(model, shard(worker.replica)).await {
+        match worker.run(model, data(worker.replica)).await {
             Ok(()) => worker.finish().await,
             Err(error) => Err(worker.fail(error).await),
         }
@@ -51,14 +51,14 @@ impl<T: Scalar, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
 
 impl<T: Scalar> Worker<T> {
     /// Computes until training ends, or this replica's data does.
-    async fn run<M, S>(&mut self, model: &M, mut shard: S) -> Result<(), ClusterError>
+    async fn run<M, S>(&mut self, model: &M, mut source: S) -> Result<(), ClusterError>
     where
         M: Model<T>,
         S: BatchSource<Batch = M::Batch>,
     {
         while let Poll::Ready(Some(held)) = self.next_step(None).await? {
             let number = held.grant.number;
-            let batch = match guarded(|| shard.batch(number)) {
+            let batch = match guarded(|| source.batch(number)) {
                 Ok(Some(batch)) => batch,
                 Ok(None) => return Ok(()),
                 Err(reason) => {
@@ -83,7 +83,7 @@ impl<T: Scalar> Worker<T> {
             match computed {
                 Ok(Some(computed)) => {
                     // Rows are only asked for early: what fails here is told when it is needed.
-                    let next = guarded(|| shard.peek().map(|next| model.keys(next)));
+                    let next = guarded(|| source.peek().map(|next| model.keys(next)));
                     let pushed = self.push(computed, next.ok().flatten()).await;
                     if let Err(ClusterError::Push(error)) = &pushed {
                         self.leave(Departure::Failed(describe(error))).await;

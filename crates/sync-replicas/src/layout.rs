@@ -8,14 +8,13 @@ use std::sync::Arc;
 use embedding_table::Table;
 use indexmap::IndexSet;
 
-use super::restore_error::RestoreError;
 use crate::VariableError;
 
 /// Names, with the shapes of arrays and the declarations of tables, in order; clones are cheap.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Layout {
     names: Arc<IndexSet<String>>,
-    shapes: Arc<Vec<Vec<usize>>>,
+    pub(crate) shapes: Arc<Vec<Vec<usize>>>,
     tables: Arc<Vec<Table>>,
 }
 
@@ -140,26 +139,5 @@ impl Layout {
     /// All names, for messages.
     pub(crate) fn known(&self) -> String {
         self.names().collect::<Vec<_>>().join(", ")
-    }
-
-    /// Whether others have these names and shapes; if not, what was expected and what came.
-    /// Tables are looked at where their rows are taken over.
-    pub(crate) fn check(&self, there: &Self) -> Result<(), RestoreError> {
-        let arrays = |layout: &Self| -> Vec<String> {
-            layout.names().take(layout.arrays()).map(str::to_owned).collect()
-        };
-        let (here, theirs) = (arrays(self), arrays(there));
-        if here != theirs {
-            let (here, there) = (here.join(", "), theirs.join(", "));
-            return Err(RestoreError::Variables { here, there });
-        }
-        for (index, shape) in self.shapes.iter().enumerate() {
-            let got = &there.shapes[index];
-            if shape != got {
-                let (here, there) = (shape.clone(), got.clone());
-                return Err(RestoreError::Shape { name: self.name(index).to_owned(), here, there });
-            }
-        }
-        Ok(())
     }
 }

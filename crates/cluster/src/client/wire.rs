@@ -1,18 +1,16 @@
-//! The messages between a replica and its servers, in the types of the replica's protocol.
+//! The messages of the replica's protocol, to servers and from them, as they travel.
 
 use sync_replicas::driver::{LocalStep, ServerDuties};
 use sync_replicas::record::FailedSave;
 use sync_replicas::{GlobalStep, Scalar, Variables};
-use tonic::Status;
 
-use super::{WireError, outcome, reason, run, run_words};
+use super::protocol::{Departure, Ended, Hello, Reply, Request};
 use crate::Agreement;
-use crate::client::protocol::{Departure, Ended, Hello, Reply, Request};
 use crate::coordinator::{Commit, GivenUp, Refusal, Ticket};
 use crate::number_format::NumberFormat;
-use crate::place::{Caller, NotAdmitted};
 use crate::proto;
 use crate::tensor::in_standard_layout;
+use crate::wire::{WireError, outcome, reason, run, run_words};
 use proto::to_replica::Message as ToReplica;
 use proto::to_server::Message as ToServer;
 
@@ -47,22 +45,6 @@ pub(crate) fn initial_values<T: Scalar>(
     });
     let last = proto::InitialValues { last: true, ..Default::default() };
     pieces.chain([last]).map(ToServer::InitialValues)
-}
-
-/// The sender of a hello.
-pub(crate) fn caller(hello: &proto::Hello) -> Caller {
-    let proto::Hello { process, connection, .. } = *hello;
-    Caller { process, connection, ticket: hello.ticket.map(Ticket::from) }
-}
-
-/// Why a process that has said hello is not let in.
-pub(crate) fn not_admitted(reason: &NotAdmitted) -> Status {
-    let words = reason.to_string();
-    match reason {
-        NotAdmitted::Old(_) => Status::already_exists(words),
-        NotAdmitted::Replaced(_) => Status::aborted(words),
-        NotAdmitted::Held(_) | NotAdmitted::Ticket { .. } => Status::unavailable(words),
-    }
 }
 
 /// A replica's message; `None` for gradients and lookups, which are many.
