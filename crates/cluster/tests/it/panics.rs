@@ -74,15 +74,16 @@ fn run(place: Node, faulty: Faulty) -> Result<ClusterReport<f32>, ClusterError> 
 fn check(fault: Fault, expected: Option<&str>) {
     let (servers, workers) = (addresses(1), addresses(2));
     let place = |role, index| Node::from_flags(&servers, &workers, role, index).expect("it fits");
-    let [server, sound, faulty] = std::thread::scope(|scope| {
+    let (server, sound, faulty) = std::thread::scope(|scope| {
         let server = scope.spawn(|| run(place("ps", 0), Faulty(None, 0)));
         let faulty = scope.spawn(|| run(place("worker", 1), Faulty(Some(fault), 0)));
-        // It begins when the other has ended, so that each makes some of the steps.
-        let faulty = faulty.join().expect("the panic stays inside");
+        // The other begins when it has ended, so that each makes some of the steps.
+        let faulty = faulty.join();
         let sound = scope.spawn(|| run(place("worker", 0), Faulty(None, 0)));
         let [server, sound] = [server, sound].map(|it| it.join().expect("it ends"));
-        [server, sound, faulty]
+        (server, sound, faulty)
     });
+    let faulty = faulty.expect("the panic stays inside");
     assert_eq!(server.expect("it trains").global_step.get(), STEPS, "{fault:?}");
     sound.expect("it trains");
     match expected {

@@ -15,11 +15,12 @@ use loom::thread::{JoinHandle, spawn};
 use ndarray::array;
 use optim::Sgd;
 
+use crate::error::WaitError;
 use crate::hook_host::TrainingView;
 use crate::runtime::shared::timekeeper::Timekeeper;
 use crate::runtime::{Replica, Shared, UpdateThread};
 use crate::sync::{Arc, Ordering};
-use crate::{Gradients, Outcome, SyncReplicas, Variables, WaitError};
+use crate::{Gradients, Outcome, SyncReplicas, Variables};
 use engine::{InitialTokens, ReplicaId, StepTimeout, StopReason};
 
 const FOR_GOOD: Duration = Duration::MAX;
