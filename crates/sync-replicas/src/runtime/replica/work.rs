@@ -59,8 +59,8 @@ impl<'a, T: Scalar> Work<'a, T> {
         Self { rows: Some(rows), ..self }
     }
 
-    /// The rows of a table that [`Model::keys`] has named, keys x width, in the order of the keys:
-    /// as they are at [`step`](Self::step).
+    /// The rows of a table that [`Model::keys`](crate::Model::keys) has named, keys x width, in the
+    /// order of the keys: as they are at [`step`](Self::step).
     ///
     /// # Errors
     /// [`VariableError::NotLookedUp`] names the tables whose rows are there.
@@ -81,7 +81,7 @@ impl<'a, T: Scalar> Work<'a, T> {
 
     /// The tables at [`step`](Self::step), for a model that learns which keys it needs only while
     /// it computes; it may also be kept and asked elsewhere. None in a cluster, where the rows of
-    /// [`Model::keys`] come in one round trip.
+    /// [`Model::keys`](crate::Model::keys) come in one round trip.
     #[must_use]
     pub fn tables(&self) -> Option<StepTables<T>> {
         self.tables.clone()
