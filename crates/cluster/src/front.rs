@@ -32,7 +32,8 @@ use std::time::Duration;
 use optim::Optimizer;
 use sync_replicas::{Scalar, SyncReplicas, Variables};
 
-/// The default lease on a cluster (P-5).
+/// The default lease on a cluster.
+// P-5
 pub const DEFAULT_LEASE: Duration = Duration::from_secs(5);
 
 /// A description of a training, run by a cluster instead of threads.

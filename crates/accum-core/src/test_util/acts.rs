@@ -28,7 +28,8 @@ pub struct Pushed {
 }
 
 impl Pushed {
-    /// Whether it fits the declared shape.
+    /// Whether it fits the declared shape.
+    //
     pub fn fits(&self, kind: Kind) -> bool {
         match kind {
             Kind::Dense => self.rows.len() as i64 == WIDTH,

@@ -70,10 +70,11 @@ pub struct Given {
 }
 
 impl Given {
-    /// The mean by index: index, value, and the largest error that summing it may make.
+    /// The mean by index: index, value, and the largest error that summing it may make.
     ///
     /// A dense element is divided by the number of gradients, a sparse row by the number of those
     /// that had it.
+    //
     pub fn mean(&self, kind: Kind) -> Vec<(i64, f64, f64)> {
         let mut sums = BTreeMap::<i64, (f64, f64, u64)>::new();
         for (_, gradient) in &self.held {
@@ -98,7 +99,8 @@ impl Given {
 }
 
 impl StalenessModel {
-    /// A new accumulator: step 0, nothing held.
+    /// A new accumulator: step 0, nothing held.
+    //
     pub fn new(kind: Kind) -> Self {
         Self {
             kind,

@@ -64,8 +64,9 @@ impl<T: Scalar> DenseGradient<T> for MeanGradient<'_, T> {
 }
 
 impl<T: Scalar> VariableSums<T> {
-    /// R-19; nothing for a variable without a gradient. The memory of a dense sum that is made as
-    /// gradients come, which is that of the first, goes to the pool.
+    /// Empty sums; nothing for a variable without a gradient. The memory of a dense sum that is
+    /// made as gradients come, which is that of the first, goes to the pool.
+    //
     #[must_use]
     pub fn new(
         kind: GradientKind,

@@ -49,7 +49,8 @@ enum Wish {
     Take { n: usize, up_to: bool, held: VecDeque<i64> },
 }
 
-/// A queue and all calls on it that have not returned.
+/// A queue and all calls on it that have not returned.
+//
 #[derive(Clone, Debug)]
 pub struct QueueModel {
     line: VecDeque<i64>,
@@ -192,7 +193,8 @@ impl QueueModel {
         (!ids.is_empty()).then(|| ids[nth % ids.len()])
     }
 
-    /// all tokens offered, and where all of them are now; both sorted.
+    /// All tokens offered, and where all of them are now; both sorted.
+    //
     pub fn books(&self) -> (Vec<i64>, Vec<i64>) {
         let held = self.wishes.values().flat_map(|wish| match wish {
             Wish::Put(rest) => rest.iter(),
