@@ -103,11 +103,7 @@ impl Coordinator {
 
     /// A contribution is staged everywhere: does it count? (P-11, P-15)
     pub fn commit(&mut self, replica: ReplicaId, commit: &Commit) {
-        let contribution = Contribution {
-            replica,
-            incarnation: commit.ticket.incarnation,
-            sequence: commit.sequence,
-        };
+        let contribution = commit.contribution(replica);
         let (index, mut push) = match self.vet(replica, commit) {
             Ok(vetted) => vetted,
             Err(refusal) => {

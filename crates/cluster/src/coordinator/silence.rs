@@ -1,8 +1,8 @@
-//! Where the lease of a replica ends in a cluster: by its silence towards the coordinator.
+//! Where a membership ends by silence towards the coordinator (P-5).
 //!
-//! Every message of a replica counts, and the engine is told of those that it hears of
-//! ([`Engine::renew`](sync_replicas::engine::Engine::renew)); its own leases end tokens of members
-//! alone, and this ends the membership.
+//! Every request of a member counts as a sign of life here, and so does a hello. The engine has its
+//! own lease for the token in a replica's hands, which
+//! [`Engine::renew`](sync_replicas::engine::Engine::renew) begins anew.
 
 use std::time::Duration;
 

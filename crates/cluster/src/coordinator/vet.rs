@@ -7,7 +7,7 @@ use sync_replicas::ReplicaId;
 use sync_replicas::engine::Push;
 
 use super::receipts::{receipt, receipts};
-use super::{Answer, Commit, Contribution, Coordinator, Observed, Refusal, ReplicaRecord};
+use super::{Answer, Commit, Coordinator, Observed, Refusal, ReplicaRecord};
 use crate::index::{ServerIndex, VariableIndex};
 
 impl Coordinator {
@@ -38,14 +38,13 @@ impl Coordinator {
     /// Refuses a commit. What the replica has staged for it is void, unless its time may come: a
     /// good replica never sends ahead of itself, and earlier lives were discarded whole.
     pub(super) fn refuse_commit(&mut self, replica: ReplicaId, commit: &Commit, refusal: Refusal) {
-        let (Commit { ticket, sequence, .. }, incarnation) = (commit, commit.ticket.incarnation);
+        let Commit { ticket, sequence, .. } = commit;
         let record = self.check(replica, *ticket).ok().map(|index| &self.records[index]);
         let over = |record: &ReplicaRecord| {
             *sequence < record.sequence || (*sequence == record.sequence && record.grant.is_some())
         };
         if record.is_some_and(over) {
-            let contribution = Contribution { replica, incarnation, sequence: *sequence };
-            self.discard_now(contribution);
+            self.discard_now(commit.contribution(replica));
         }
         self.actions.answers.push((replica, *ticket, Answer::Refused(refusal)));
     }
@@ -72,8 +71,7 @@ impl Coordinator {
         if sequence == current && self.records[index].grant.is_none() {
             return Err(refuse(format!("push {sequence} came, but no token was given for it")));
         }
-        let contribution =
-            Contribution { replica, incarnation: commit.ticket.incarnation, sequence };
+        let contribution = commit.contribution(replica);
         let (secret, generation) = (self.secret, commit.ticket.generation);
         // Once it was pushed its data was everywhere (P-11).
         if sequence == current
